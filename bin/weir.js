@@ -1,0 +1,22 @@
+#!/usr/bin/env node
+// Entry of the `weir` command. Plain JavaScript, so that even an old Node can run it and hand over to the
+// Node 24 that npm installed beside this package; everything else lives in src/cli.
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const [major, minor] = process.versions.node.split(".").map(Number);
+if (major > 22 || (major === 22 && minor >= 18)) {
+  const { main } = await import("../src/cli/main.ts");
+  process.exitCode = await main(process.argv.slice(2));
+} else {
+  const bundled = fileURLToPath(new URL("../node_modules/node/bin/node", import.meta.url));
+  if (!existsSync(bundled)) {
+    console.error(
+      `weir needs Node 22.18 or newer; this is ${process.version}. Install a newer Node, or run "npm ci" here.`,
+    );
+    process.exit(1);
+  }
+  const run = spawnSync(bundled, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: "inherit" });
+  process.exit(run.status ?? 1);
+}
