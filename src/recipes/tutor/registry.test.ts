@@ -1,0 +1,73 @@
+// Every skill over many seeds: the reply verifies, a spoilt one does not, sizes stay in bounds, the same seed gives the same
+// problem, and nothing held out enters the corpus.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { conversation, draw, mixture, problems, split } from "./mixture.ts";
+import type { Problem } from "./problem.ts";
+import { random } from "./random.ts";
+import { SKILLS } from "./registry.ts";
+import { needsBox, verify } from "./verify.ts";
+
+const SEEDS = 500;
+
+function* samples(id: string): Generator<Problem> {
+  const s = SKILLS.find((k) => k.id === id)!;
+  for (let i = 0; i < SEEDS; i++) yield s.generate(random(`${id} ${i}`), 1 + (i % s.levels));
+}
+
+for (const s of SKILLS) {
+  test(`${s.id}: replies verify in both languages, and spoilt results do not`, () => {
+    const languages = new Set<string>();
+    for (const p of samples(s.id)) {
+      languages.add(p.language);
+      const verdict = verify(p, `${p.trace}</think>${p.reply}`);
+      const { boxed: _, ...flags } = verdict;
+      assert.deepEqual(
+        flags,
+        { correct: true, formatOk: true, languageOk: true, answerAgrees: true },
+        JSON.stringify({ verdict, p }),
+      );
+      if (!needsBox(p.answer)) continue;
+      const spoilt = verify(p, `${p.trace}</think>${p.reply.replace(/\d+/, (n) => `${Number(n) + 1}`)}`);
+      if (/\d/.test(p.reply)) assert.equal(spoilt.correct, false, `${p.question}: ${spoilt.boxed}`);
+      assert.equal(verify(p, p.reply).formatOk, false, "a reply without its thinking is not well formed");
+    }
+    assert.deepEqual([...languages].sort(), ["en", "zh"]);
+  });
+
+  test(`${s.id}: the same seed gives the same problem`, () => {
+    const again = samples(s.id);
+    for (const p of samples(s.id)) assert.deepEqual(again.next().value, p);
+  });
+
+  test(`${s.id}: operands and wordings are held out, and stay out of training`, () => {
+    const keys = new Set<string>();
+    const wordings = new Set<string>();
+    for (let i = 0; i < 60; i++) {
+      const level = 1 + (i % s.levels);
+      keys.add(draw(random(`o ${i}`), s.id, level, "operands").meta.key);
+      wordings.add(draw(random(`p ${i}`), s.id, level, "phrasing").meta.phrasing);
+    }
+    for (let i = 0; i < 200; i++) {
+      const p = draw(random(`t ${i}`), s.id, 1 + (i % s.levels), "train");
+      assert.ok(!keys.has(p.meta.key) && !wordings.has(p.meta.phrasing), p.question);
+    }
+  });
+}
+
+test("the mixture is deterministic, draws from training only, and honours weights", () => {
+  const first = mixture({ retry: 0.2 }, 7);
+  const second = mixture({ retry: 0.2 }, 7);
+  for (let i = 0; i < 200; i++) assert.deepEqual(first.next().value, second.next().value);
+  const stream = problems({ classes: { A: 1, B: 0, C: 0, D: 0, manners: 0 }, skills: { add: 0 } }, 1);
+  for (let i = 0; i < 300; i++) {
+    const p = stream.next().value;
+    assert.equal(split(p), "train");
+    assert.notEqual(p.skill, "add");
+    assert.equal(SKILLS.find((s) => s.id === p.skill)!.class, "A");
+    assert.equal(conversation(p).messages[1].reasoningContent, p.trace);
+  }
+  assert.throws(() => problems({ skills: { nonsense: 1 } }).next(), /no skill "nonsense"/);
+  assert.throws(() => problems({ skills: { add: -1 } }).next(), /weight -1/);
+});
