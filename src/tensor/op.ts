@@ -12,7 +12,8 @@ export interface Value {
 }
 
 export interface ReferenceCall {
-  inputs: (Value | null)[];
+  /** null, despite the type, where an optional input is absent: ops with optional inputs test before use. */
+  inputs: Value[];
   outputs: Value[];
   ints: number[];
   floats: number[];

@@ -88,7 +88,7 @@ export class ReferenceDevice implements Device {
       for (const tensor of program.tensors) if (tensor.range && !tensor.viewOf) checkRange(tensor, value(tensor));
       for (const { op, inputs, outputs, ints, floats } of program.instructions) {
         op.reference({
-          inputs: inputs.map((tensor) => tensor && value(tensor)),
+          inputs: inputs.map((tensor) => tensor && value(tensor)) as Value[],
           outputs: outputs.map(value),
           ints: [...ints],
           floats: [...floats],
