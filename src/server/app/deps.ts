@@ -1,0 +1,135 @@
+// What the chat application asks of the rest of the server: a database, the models, a way to have a conversation answered,
+// and the tutor's verifier. The application knows nothing of engines, templates or wire protocols beyond this file.
+import type { DatabaseSync } from "node:sqlite";
+import type { FinishReason, ModelInfo, Receipt, SamplingParameters, Usage } from "../../engine/types.ts";
+import type { Conversation, Delta, Effort } from "../../text/conversation.ts";
+
+export interface AppModel {
+  name: string;
+  /** Computed by this process; false for models behind an upstream URL. */
+  local: boolean;
+  state: "unloaded" | "loading" | "loaded";
+  /** Known once loaded, for local models. */
+  info?: ModelInfo;
+  /** Bytes of weights and cache held now. */
+  memoryBytes?: number;
+  contextLength?: number;
+  /** The model thinks before it answers, and can be told not to. */
+  thinking: boolean;
+  /** Effort levels the model's chat format knows; empty where it knows none. */
+  efforts: Effort[];
+  /** The Step Tutor: its thinking is marked step by step. */
+  tutor: boolean;
+}
+
+export interface AppModels {
+  list(): AppModel[];
+  load(name: string): Promise<void>;
+  unload(name: string): Promise<void>;
+  /** The model a new conversation starts with. */
+  default(): string | undefined;
+}
+
+export interface AnswerRequest {
+  model: string;
+  /** A last assistant message with `prefix` is continued. */
+  conversation: Conversation;
+  sampling: SamplingParameters;
+  maxTokens?: number;
+  thinkingBudget?: number;
+  /** Report probability, alternatives and chosen experts of every token. */
+  inside: boolean;
+  /** Aborting stops the engine. */
+  signal: AbortSignal;
+}
+
+/** One token as the See-inside panel shows it. */
+export interface TokenRecord {
+  text: string;
+  /** Natural log of the probability it was drawn with. */
+  logprob: number;
+  /** Alternatives, most probable first, as [text, logprob]. */
+  top: [string, number][];
+  /** Chosen experts: one list per layer with routed experts. */
+  routes?: number[][];
+  forced?: boolean;
+}
+
+export interface AnswerUsage extends Usage {
+  cost?: { amount: number; currency: string };
+  energyJoules?: number;
+}
+
+export type AnswerEvent =
+  | { type: "queued"; position: number; estimatedWaitMs: number }
+  | { type: "delta"; delta: Delta }
+  | { type: "token"; token: TokenRecord }
+  | { type: "finish"; reason: FinishReason }
+  | { type: "usage"; usage: AnswerUsage; receipt?: Receipt };
+
+/** A failure of answering whose code the page has a sentence for; anything else is shown as `engine_failed`. */
+export class AnswerError extends Error {
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.name = "AnswerError";
+    this.code = code;
+  }
+}
+
+export type Language = "zh" | "en";
+
+export interface TutorSkill {
+  id: string;
+  /** A core, B school, C university taste and stories, D search. */
+  class: string;
+  name: Record<Language, string>;
+}
+
+export interface TutorExercise {
+  skill: string;
+  difficulty: number;
+  question: string;
+}
+
+export interface TutorStep {
+  text: string;
+  /** True right, false wrong, undefined where the verifier has nothing to say (a heading, a remark). */
+  right?: boolean;
+  explanation?: string;
+}
+
+export interface TutorMarks {
+  steps: TutorStep[];
+  /** The expected answer, where the question was understood. */
+  expected?: string;
+  /** Whether the final answer is right, where both are known. */
+  correct?: boolean;
+}
+
+export interface Tutor {
+  skills(): TutorSkill[];
+  /** Difficulty 1–5. The same seed gives the same exercise. */
+  exercise(skill: string, difficulty: number, language: Language, seed: number): TutorExercise;
+  /** Marks a worked solution: thinking and answer as text, one step per line. */
+  mark(question: string, solution: string, language: Language): TutorMarks;
+}
+
+export interface AppDeps {
+  db: DatabaseSync;
+  /** False: whoever reaches this server is its one local administrator; the caller allows it on loopback only. */
+  accounts: boolean;
+  models: AppModels;
+  generate(request: AnswerRequest): AsyncIterable<AnswerEvent>;
+  tutor?: Tutor;
+  /** Folder of the built page (web/dist). */
+  webRoot: string;
+  /** Prints a line in the terminal: the one-time token of the first run. */
+  print(line: string): void;
+  /** Network address of the client, for throttling and the session list. */
+  address(request: Request): string;
+  /** Host names the page may be reached under; others are refused (DNS rebinding). Undefined: any. */
+  hosts?: string[];
+  now?(): number;
+}
