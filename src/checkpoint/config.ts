@@ -494,7 +494,7 @@ function readQuantization(fields: Fields): QuantizationConfig | null {
     const value = quantization.value(key);
     if (value === undefined) return null;
     if (typeof value !== "string" || value.length > 64)
-      quantization.fail(key, `must be a short text, is ${show(value)}`);
+      return quantization.fail(key, `must be a short text, is ${show(value)}`);
     return value;
   };
   const block = quantization.list("weight_block_size");
