@@ -1,0 +1,228 @@
+// Answers requests with a model loaded in this process: renders the conversation, runs the engine, parses tokens back into
+// deltas. The only place of the server that sees token ids.
+import type { FinishEvent, GenerateRequest, Grammar, TokenEvent, TokenLogprob } from "../engine/types.ts";
+import type { Conversation, Delta } from "../text/conversation.ts";
+import { invalid, ServerError } from "./errors.ts";
+import type { AnswerEnd, GenerationEvent, GenerationRequest, TokenReport, TokenText } from "./generation.ts";
+import type { AnswerParser, LoadedModel, RenderedPrompt } from "./model.ts";
+
+/** What answers requests: a local model or another server. */
+export interface Backend {
+  generate(request: GenerationRequest, signal: AbortSignal): AsyncIterable<GenerationEvent>;
+  /** Vectors of unit length, and how many tokens were read. */
+  embed(inputs: (string | number[])[], signal: AbortSignal): Promise<{ vectors: Float32Array[]; promptTokens: number }>;
+  /** Prompt tokens of a conversation, without running the model. */
+  countTokens(conversation: Conversation): Promise<number>;
+}
+
+interface Prepared {
+  prompt: RenderedPrompt;
+  /** Undefined for plain text. */
+  conversation?: Conversation;
+}
+
+/** The conversation as the model sees it: without tools when none may be called. */
+function visible(conversation: Conversation, request: GenerationRequest): Conversation {
+  return request.toolChoice === "none" ? { ...conversation, tools: undefined } : conversation;
+}
+
+function grammarOf(model: LoadedModel, request: GenerationRequest, conversation?: Conversation): Grammar | undefined {
+  if (request.grammar) return request.grammar;
+  if (!conversation) return undefined;
+  // A call that must be well formed outranks the answer's format, which the prompt still states.
+  if (conversation.tools?.length)
+    return {
+      type: "tools",
+      format: model.chat.name,
+      tools: conversation.tools.map(({ name, parameters }) => ({ name, parameters })),
+      choice: request.toolChoice === undefined || request.toolChoice === "none" ? "auto" : request.toolChoice,
+    };
+  const format = conversation.responseFormat;
+  if (format?.type === "json_schema") return { type: "json_schema", schema: format.schema };
+  if (format?.type === "json_object") return { type: "json_object" };
+  return undefined;
+}
+
+/** Parses one of the n answers and assigns tokens to the text they became. */
+class AnswerStream {
+  readonly index: number;
+  readonly #parser: AnswerParser | undefined;
+  readonly #single: boolean;
+  #pending: TokenReport[] = [];
+  #calls = 0;
+  /** The answer has its only tool call; whatever follows is dropped. */
+  closed = false;
+
+  constructor(index: number, parser: AnswerParser | undefined, single: boolean) {
+    this.index = index;
+    this.#parser = parser;
+    this.#single = single;
+  }
+
+  *push(text: string, token: number, report: TokenReport | undefined): Generator<GenerationEvent> {
+    if (this.closed) return;
+    if (report) this.#pending.push(report);
+    yield* this.#emit(this.#parser ? this.#parser.push(text, token) : text ? [{ type: "content", text }] : []);
+  }
+
+  *end(event: FinishEvent): Generator<GenerationEvent> {
+    if (!this.closed) yield* this.#emit(this.#parser?.end() ?? []);
+    let reason: AnswerEnd = event.reason === "error" ? "insufficient_system_resource" : event.reason;
+    if (this.closed || (this.#calls > 0 && reason === "stop")) reason = "tool_calls";
+    const stop = typeof event.stop === "string" ? event.stop : undefined;
+    yield { type: "finish", index: this.index, reason, stop };
+  }
+
+  *#emit(deltas: Delta[]): Generator<GenerationEvent> {
+    for (const delta of deltas) {
+      if (this.closed) return;
+      const event: GenerationEvent = { type: "delta", index: this.index, delta };
+      if (delta.type === "tool-call-start") this.#calls++;
+      if (delta.type === "tool-call-end" && this.#single) this.closed = true;
+      if (this.#pending.length > 0) {
+        if (delta.type === "content" || delta.type === "reasoning") event.tokens = this.#tokensOf(delta.text);
+        else this.#pending = [];
+      }
+      yield event;
+    }
+  }
+
+  /** The last pending tokens that cover the text; earlier ones were markers that the parser kept to itself. */
+  #tokensOf(text: string): TokenReport[] {
+    let missing = Buffer.byteLength(text);
+    let from = this.#pending.length;
+    while (from > 0 && missing > 0) missing -= this.#pending[--from].bytes.length;
+    const tokens = this.#pending.slice(from);
+    this.#pending = [];
+    return tokens;
+  }
+}
+
+export class LocalBackend implements Backend {
+  readonly model: LoadedModel;
+
+  constructor(model: LoadedModel) {
+    this.model = model;
+  }
+
+  #text(id: number, logprob: number): TokenText {
+    const bytes = this.model.tokenizer.bytes(id);
+    return { token: this.model.tokenizer.decode([id]), bytes: [...bytes], logprob };
+  }
+
+  #report(id: number, logprob: number, top: TokenLogprob[] = []): TokenReport {
+    return { ...this.#text(id, logprob), top: top.map((other) => this.#text(other.id, other.logprob)) };
+  }
+
+  #prepare(request: GenerationRequest): Prepared {
+    const { chat, tokenizer, fillInMiddle } = this.model;
+    const { input } = request;
+    if (input.kind === "chat") {
+      const conversation = visible(input.conversation, request);
+      return { conversation, prompt: chat.render(conversation) };
+    }
+    if (input.suffix !== undefined) {
+      if (!fillInMiddle)
+        throw invalid(
+          "suffix",
+          `The model '${request.model}' has no tokens for filling in the middle; leave suffix out.`,
+        );
+      const text = typeof input.prompt === "string" ? input.prompt : tokenizer.decode(input.prompt);
+      return { prompt: { tokens: fillInMiddle(text, input.suffix), startsInThinking: false } };
+    }
+    const tokens =
+      typeof input.prompt === "string" ? [...tokenizer.prefix, ...tokenizer.encode(input.prompt)] : input.prompt;
+    const { vocabSize } = this.model.engine.model;
+    const wrong = tokens.find((id) => id >= vocabSize);
+    if (wrong !== undefined)
+      throw invalid("prompt", `Token ${wrong} does not exist; this model's tokens are 0 to ${vocabSize - 1}.`);
+    return { prompt: { tokens, startsInThinking: false } };
+  }
+
+  async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent> {
+    const { engine, chat } = this.model;
+    const { prompt, conversation } = this.#prepare(request);
+    const n = request.n ?? 1;
+    const stopper = new AbortController();
+    const generation: GenerateRequest = {
+      prompt: prompt.tokens,
+      n,
+      maxTokens: request.maxTokens,
+      minTokens: request.minTokens,
+      sampling: request.sampling,
+      stop: request.stop,
+      stopTokens: prompt.stopTokens,
+      ignoreEos: request.ignoreEos,
+      grammar: grammarOf(this.model, request, conversation),
+      startsInThinking: prompt.startsInThinking,
+      thinkingBudget: request.thinkingBudget,
+      topLogprobs: request.logprobs,
+      promptLogprobs: request.promptLogprobs,
+      priority: request.priority,
+      signal: AbortSignal.any([signal, stopper.signal]),
+    };
+    const wanted = request.logprobs !== undefined;
+    const single = request.parallelToolCalls === false;
+    const answers = Array.from(
+      { length: n },
+      (_, index) => new AnswerStream(index, conversation && chat.parser(conversation, prompt), single),
+    );
+    const events = engine.submit(generation);
+    yield { type: "start", model: request.model, promptTokens: prompt.tokens.length };
+    for await (const event of events) {
+      if (event.type === "token") {
+        const answer = answers[event.index];
+        yield* answer.push(event.text, event.id, wanted ? this.#tokenReport(event) : undefined);
+        if (answer.closed && answers.every((each) => each.closed)) stopper.abort();
+      } else if (event.type === "finish") yield* answers[event.index].end(event);
+      else if (event.type === "usage") {
+        const prompt = event.promptLogprobs && this.#promptReports(generation.prompt, event.promptLogprobs);
+        yield { type: "usage", usage: event.usage, receipt: event.receipt, prompt };
+      } else yield event;
+    }
+  }
+
+  #tokenReport(event: TokenEvent): TokenReport {
+    return this.#report(event.id, event.logprob, event.topLogprobs);
+  }
+
+  /** Each position lists the prompt's own token first, then the alternatives. */
+  #promptReports(prompt: number[] | Int32Array, logprobs: TokenLogprob[][]): TokenReport[] {
+    return Array.from(prompt, (id, at) => {
+      const [own, ...top] = logprobs[at] ?? [];
+      return this.#report(id, own?.logprob ?? Number.NaN, top);
+    });
+  }
+
+  async embed(
+    inputs: (string | number[])[],
+    signal: AbortSignal,
+  ): Promise<{ vectors: Float32Array[]; promptTokens: number }> {
+    const { tokenizer, engine } = this.model;
+    const tokens = inputs.map((input) =>
+      typeof input === "string" ? [...tokenizer.prefix, ...tokenizer.encode(input)] : input,
+    );
+    const { contextLength, vocabSize } = engine.model;
+    for (const [at, ids] of tokens.entries()) {
+      if (ids.length === 0) throw invalid(`input[${at}]`, "The input is empty; send at least one character.");
+      if (ids.length > contextLength)
+        throw new ServerError(
+          400,
+          "context_length_exceeded",
+          `Input ${at} has ${ids.length} tokens; the model reads ${contextLength}.`,
+          {
+            field: `input[${at}]`,
+          },
+        );
+      if (ids.some((id) => id >= vocabSize))
+        throw invalid(`input[${at}]`, `This model's tokens are 0 to ${vocabSize - 1}.`);
+    }
+    signal.throwIfAborted();
+    const vectors = await engine.embed(tokens, "mean");
+    return { vectors, promptTokens: tokens.reduce((sum, ids) => sum + ids.length, 0) };
+  }
+
+  async countTokens(conversation: Conversation): Promise<number> {
+    return this.model.chat.render(conversation).tokens.length;
+  }
+}
