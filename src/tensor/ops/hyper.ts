@@ -2,7 +2,7 @@
 // streams (pre), write them (post) and mix them (comb, made doubly stochastic by Sinkhorn iterations). The products with the streams
 // are row_matmul (columns.ts).
 import { defineOp } from "../op.ts";
-import { expectDtype, expectShape, type Tensor } from "../program.ts";
+import { expectDtype, expectShape, ProgramError, type Tensor } from "../program.ts";
 import { floats } from "./elementwise.ts";
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
@@ -138,6 +138,9 @@ export function hyperGates(
   options: { streams: number; iterations: number; eps: number },
 ): { pre: Tensor; post: Tensor; comb: Tensor } {
   const n = options.streams;
+  // Bounds of the kernels' stacks (kernels/hyper.c).
+  if (n > 8 || 2 * options.iterations > 64)
+    throw new ProgramError(`hyper_gates: at most 8 streams and 32 iterations, not ${n} and ${options.iterations}`);
   expectDtype("hyper_gates", "mix", mix, "f32");
   expectShape("hyper_gates", "mix", mix, [mix.shape[0], 2 * n + n * n]);
   expectShape("hyper_gates", "scale", scale, [3]);

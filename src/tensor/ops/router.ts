@@ -22,6 +22,9 @@ export interface RouterOptions {
   groupScore?: "max" | "top2";
 }
 
+/** What the kernels keep on their stack (kernels/router.c). */
+const MOST_EXPERTS = 1024;
+
 const score = (
   kind: number,
   logits: Float32Array | Float64Array,
@@ -169,6 +172,7 @@ export function router(
     expectDtype("router", "given", given, "i32");
     expectShape("router", "given", given, [rows, topK]);
   }
+  if (experts > MOST_EXPERTS) throw new ProgramError(`router: at most ${MOST_EXPERTS} experts, not ${experts}`);
   if (topK < 1 || topK > experts) throw new ProgramError(`router: topK must be 1..${experts}, not ${topK}`);
   if (experts % groups !== 0 || topGroups < 1 || topGroups > groups) {
     throw new ProgramError(

@@ -64,12 +64,14 @@ const SAMPLE = defineOp({
       let chosen = order.length > 0 ? order[0] : 0;
       if (temperature > 0 && order.length > 0) {
         const target = uniform(counters[row * 2], counters[row * 2 + 1]) * mass;
+        const truncated = topK > 0 || topP < 1 || minP > 0;
+        const candidates = truncated ? order.slice(0, kept) : [...order].sort((a, b) => a - b);
         let sum = 0;
-        chosen = order[kept - 1];
-        for (let i = 0; i < kept; i++) {
-          sum += weight(order[i]);
+        chosen = candidates[truncated ? 0 : candidates.length - 1];
+        for (const v of candidates) {
+          sum += weight(v);
           if (sum > target) {
-            chosen = order[i];
+            chosen = v;
             break;
           }
         }
