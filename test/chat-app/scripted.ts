@@ -2,15 +2,8 @@
 // length, speed and content. It honours aborts and counts what it was asked.
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
-import type {
-  AnswerEvent,
-  AnswerRequest,
-  AppDeps,
-  AppModel,
-  Language,
-  TokenRecord,
-  Tutor,
-} from "../../src/server/app/deps.ts";
+import type { AnswerEvent, AnswerRequest, AppDeps, Tutor } from "../../src/server/app/deps.ts";
+import type { AppModel, Language, TokenRecord } from "../../src/server/app/protocol.ts";
 
 export interface Script {
   reasoning?: string;

@@ -10,37 +10,8 @@ import {
   requireGoodPassword,
   sameToken,
 } from "./passwords.ts";
+import type { Account, AccountRole, Invitation, Session } from "./protocol.ts";
 import { transaction } from "./schema.ts";
-
-export type AccountRole = "admin" | "member";
-
-export interface Account {
-  id: string;
-  name: string;
-  role: AccountRole;
-  /** Most tokens (prompt not cached + completion) a day; null is no limit. */
-  quota: number | null;
-  disabled: boolean;
-  preferences: Record<string, unknown>;
-  createdAt: number;
-}
-
-export interface Session {
-  id: string;
-  account: string;
-  agent: string;
-  address: string;
-  createdAt: number;
-  seenAt: number;
-}
-
-export interface Invitation {
-  id: string;
-  role: AccountRole;
-  quota: number | null;
-  createdAt: number;
-  expiresAt: number;
-}
 
 /** Sessions end after this long without use. */
 const sessionLife = 30 * 24 * 3600_000;

@@ -2,20 +2,22 @@
 // frames, resume from any frame, and stop the engine from any device. Finished answers live in the conversation's log.
 
 import type { Conversation, Message } from "../../text/conversation.ts";
-import type { Account } from "./accounts.ts";
 import type { Conversations } from "./conversations.ts";
-import type { AnswerEvent, AnswerUsage, AppDeps, TokenRecord } from "./deps.ts";
+import type { AnswerEvent, AppDeps } from "./deps.ts";
 import { AppError, notFound } from "./errors.ts";
 import { newId } from "./passwords.ts";
 import type {
+  Account,
   AnswerStatus,
   AnswerTiming,
+  AnswerUsage,
   Attachment,
   ChatMessage,
   ConversationSettings,
   Frame,
   LogEvent,
   LoggedEvent,
+  TokenRecord,
 } from "./protocol.ts";
 import { pathTo } from "./tree.ts";
 import type { UsageBook } from "./usage.ts";

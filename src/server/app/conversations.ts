@@ -2,10 +2,17 @@
 // indexes that follow the log. Every function takes the account and sees nothing of others'.
 import type { DatabaseSync } from "node:sqlite";
 import { gunzipSync, gzipSync } from "node:zlib";
-import type { TokenRecord } from "./deps.ts";
 import { AppError, notFound } from "./errors.ts";
 import { newId } from "./passwords.ts";
-import type { ConversationState, ConversationSummary, Folder, LogEvent, LoggedEvent } from "./protocol.ts";
+import type {
+  ConversationState,
+  ConversationSummary,
+  Folder,
+  LogEvent,
+  LoggedEvent,
+  SearchHit,
+  TokenRecord,
+} from "./protocol.ts";
 import { limits } from "./protocol.ts";
 import { transaction } from "./schema.ts";
 import { applyEvent, emptyState } from "./tree.ts";
@@ -23,14 +30,6 @@ const toSummary = (row: Row): Omit<ConversationSummary, "running"> => ({
   createdAt: row.created_at as number,
   updatedAt: row.updated_at as number,
 });
-
-export interface SearchHit {
-  conversation: string;
-  title: string;
-  message: string;
-  text: string;
-  hits: [number, number][];
-}
 
 type Listener = (account: string, conversation: string, logged: LoggedEvent) => void;
 

@@ -1,26 +1,17 @@
 // What the chat application asks of the rest of the server: a database, the models, a way to have a conversation answered,
 // and the tutor's verifier. The application knows nothing of engines, templates or wire protocols beyond this file.
 import type { DatabaseSync } from "node:sqlite";
-import type { FinishReason, ModelInfo, Receipt, SamplingParameters, Usage } from "../../engine/types.ts";
-import type { Conversation, Delta, Effort } from "../../text/conversation.ts";
-
-export interface AppModel {
-  name: string;
-  /** Computed by this process; false for models behind an upstream URL. */
-  local: boolean;
-  state: "unloaded" | "loading" | "loaded";
-  /** Known once loaded, for local models. */
-  info?: ModelInfo;
-  /** Bytes of weights and cache held now. */
-  memoryBytes?: number;
-  contextLength?: number;
-  /** The model thinks before it answers, and can be told not to. */
-  thinking: boolean;
-  /** Effort levels the model's chat format knows; empty where it knows none. */
-  efforts: Effort[];
-  /** The Step Tutor: its thinking is marked step by step. */
-  tutor: boolean;
-}
+import type { FinishReason, Receipt, SamplingParameters } from "../../engine/types.ts";
+import type { Conversation, Delta } from "../../text/conversation.ts";
+import type {
+  AnswerUsage,
+  AppModel,
+  Language,
+  TokenRecord,
+  TutorExercise,
+  TutorMarks,
+  TutorSkill,
+} from "./protocol.ts";
 
 export interface AppModels {
   list(): AppModel[];
@@ -43,23 +34,6 @@ export interface AnswerRequest {
   signal: AbortSignal;
 }
 
-/** One token as the See-inside panel shows it. */
-export interface TokenRecord {
-  text: string;
-  /** Natural log of the probability it was drawn with. */
-  logprob: number;
-  /** Alternatives, most probable first, as [text, logprob]. */
-  top: [string, number][];
-  /** Chosen experts: one list per layer with routed experts. */
-  routes?: number[][];
-  forced?: boolean;
-}
-
-export interface AnswerUsage extends Usage {
-  cost?: { amount: number; currency: string };
-  energyJoules?: number;
-}
-
 export type AnswerEvent =
   | { type: "queued"; position: number; estimatedWaitMs: number }
   | { type: "delta"; delta: Delta }
@@ -76,36 +50,6 @@ export class AnswerError extends Error {
     this.name = "AnswerError";
     this.code = code;
   }
-}
-
-export type Language = "zh" | "en";
-
-export interface TutorSkill {
-  id: string;
-  /** A core, B school, C university taste and stories, D search. */
-  class: string;
-  name: Record<Language, string>;
-}
-
-export interface TutorExercise {
-  skill: string;
-  difficulty: number;
-  question: string;
-}
-
-export interface TutorStep {
-  text: string;
-  /** True right, false wrong, undefined where the verifier has nothing to say (a heading, a remark). */
-  right?: boolean;
-  explanation?: string;
-}
-
-export interface TutorMarks {
-  steps: TutorStep[];
-  /** The expected answer, where the question was understood. */
-  expected?: string;
-  /** Whether the final answer is right, where both are known. */
-  correct?: boolean;
 }
 
 export interface Tutor {

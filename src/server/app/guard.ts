@@ -2,9 +2,10 @@
 // are written. The rule: what changes something must come from our own page with our own header.
 import type { Context, MiddlewareHandler } from "hono";
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
-import type { Account, Accounts, Session } from "./accounts.ts";
+import type { Accounts } from "./accounts.ts";
 import type { AppDeps } from "./deps.ts";
 import { AppError } from "./errors.ts";
+import type { Account, Session } from "./protocol.ts";
 
 export interface AppEnv {
   Variables: { account: Account; session: Session | undefined };

@@ -1,8 +1,7 @@
 // The shapes that the chat application's server and page exchange: log events, messages, frames of a running answer.
 // Types and pure functions only; the page imports this file as well.
-import type { FinishReason } from "../../engine/types.ts";
+import type { FinishReason, ModelInfo, Usage } from "../../engine/types.ts";
 import type { Effort } from "../../text/conversation.ts";
-import type { AnswerUsage, TokenRecord } from "./deps.ts";
 
 export interface Attachment {
   name: string;
@@ -145,3 +144,118 @@ export const limits = {
   folderName: 80,
   importBytes: 64 * 1024 * 1024,
 } as const;
+
+export interface AppModel {
+  name: string;
+  /** Computed by this process; false for models behind an upstream URL. */
+  local: boolean;
+  state: "unloaded" | "loading" | "loaded";
+  /** Known once loaded, for local models. */
+  info?: ModelInfo;
+  /** Bytes of weights and cache held now. */
+  memoryBytes?: number;
+  contextLength?: number;
+  /** The model thinks before it answers, and can be told not to. */
+  thinking: boolean;
+  /** Effort levels the model's chat format knows; empty where it knows none. */
+  efforts: Effort[];
+  /** The Step Tutor: its thinking is marked step by step. */
+  tutor: boolean;
+}
+
+/** One token as the See-inside panel shows it. */
+export interface TokenRecord {
+  text: string;
+  /** Natural log of the probability it was drawn with. */
+  logprob: number;
+  /** Alternatives, most probable first, as [text, logprob]. */
+  top: [string, number][];
+  /** Chosen experts: one list per layer with routed experts. */
+  routes?: number[][];
+  forced?: boolean;
+}
+
+export interface AnswerUsage extends Usage {
+  cost?: { amount: number; currency: string };
+  energyJoules?: number;
+}
+
+export type Language = "zh" | "en";
+
+export interface TutorSkill {
+  id: string;
+  /** A core, B school, C university taste and stories, D search. */
+  class: string;
+  name: Record<Language, string>;
+}
+
+export interface TutorExercise {
+  skill: string;
+  difficulty: number;
+  question: string;
+}
+
+export interface TutorStep {
+  text: string;
+  /** True right, false wrong, undefined where the verifier has nothing to say (a heading, a remark). */
+  right?: boolean;
+  explanation?: string;
+}
+
+export interface TutorMarks {
+  steps: TutorStep[];
+  /** The expected answer, where the question was understood. */
+  expected?: string;
+  /** Whether the final answer is right, where both are known. */
+  correct?: boolean;
+}
+
+export type AccountRole = "admin" | "member";
+
+export interface Account {
+  id: string;
+  name: string;
+  role: AccountRole;
+  /** Most tokens (prompt not cached + completion) a day; null is no limit. */
+  quota: number | null;
+  disabled: boolean;
+  preferences: Record<string, unknown>;
+  createdAt: number;
+}
+
+export interface Session {
+  id: string;
+  account: string;
+  agent: string;
+  address: string;
+  createdAt: number;
+  seenAt: number;
+}
+
+export interface Invitation {
+  id: string;
+  role: AccountRole;
+  quota: number | null;
+  createdAt: number;
+  expiresAt: number;
+}
+
+export interface SearchHit {
+  conversation: string;
+  title: string;
+  message: string;
+  text: string;
+  hits: [number, number][];
+}
+
+export interface UsageDay {
+  account: string;
+  day: string;
+  model: string;
+  answers: number;
+  prompt: number;
+  cached: number;
+  completion: number;
+  reasoning: number;
+  computeMs: number;
+}

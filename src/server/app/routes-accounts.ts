@@ -2,13 +2,14 @@
 import type { Context, Hono } from "hono";
 import { getCookie } from "hono/cookie";
 import { z } from "zod";
-import type { Account, Accounts } from "./accounts.ts";
+import type { Accounts } from "./accounts.ts";
 import type { Conversations } from "./conversations.ts";
 import type { AppDeps } from "./deps.ts";
 import { AppError } from "./errors.ts";
 import type { AppEnv } from "./guard.ts";
 import { cookieName, giveCookie, localAccount, requireAdmin, takeCookie } from "./guard.ts";
 import { readBody } from "./input.ts";
+import type { Account } from "./protocol.ts";
 import type { Settings } from "./settings.ts";
 import type { Throttle } from "./throttle.ts";
 import type { UsageBook } from "./usage.ts";

@@ -2,11 +2,10 @@
 // of its running answer. Event ids are "seq.frame"; after a break the browser sends the last one and misses nothing.
 import type { Hono } from "hono";
 import { streamSSE } from "hono/streaming";
-import type { Session } from "./accounts.ts";
 import type { Answers } from "./answers.ts";
 import type { Conversations } from "./conversations.ts";
 import type { AppEnv } from "./guard.ts";
-import type { Frame, LoggedEvent } from "./protocol.ts";
+import type { Frame, LoggedEvent, Session } from "./protocol.ts";
 
 /** Under the shortest idle limit of common proxies. */
 const pingMs = 15_000;

@@ -1,20 +1,7 @@
 // Counts what each account computes per day and model, and refuses answers to accounts whose day's quota is used up.
 import type { DatabaseSync } from "node:sqlite";
-import type { Account } from "./accounts.ts";
-import type { AnswerUsage } from "./deps.ts";
 import { AppError } from "./errors.ts";
-
-export interface UsageDay {
-  account: string;
-  day: string;
-  model: string;
-  answers: number;
-  prompt: number;
-  cached: number;
-  completion: number;
-  reasoning: number;
-  computeMs: number;
-}
+import type { Account, AnswerUsage, UsageDay } from "./protocol.ts";
 
 const dayOf = (at: number): string => new Date(at).toISOString().slice(0, 10);
 
