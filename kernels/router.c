@@ -122,8 +122,8 @@ WEIR_KERNEL(router_backward) {
 WEIR_KERNEL(dispatch) {
   if (c->tid != 0) return;
   const int32_t *ids = I(c->in[0]);
-  int32_t *order = I(c->out[0]), *inverse = I(c->out[1]), *offsets = I(c->out[2]);
-  int64_t slots = weir_elements(c->in[0]), experts = c->out[2]->dim[0] - 1;
+  int32_t *order = I(c->out[0]), *inverse = I(c->out[1]), *offsets = I(c->out[2]), *tokens = I(c->out[3]);
+  int64_t slots = weir_elements(c->in[0]), topK = c->in[0]->dim[1], experts = c->out[2]->dim[0] - 1;
   int32_t next[MOST_EXPERTS];
   memset(offsets, 0, (size_t)(experts + 1) * 4);
   for (int64_t i = 0; i < slots; i++) offsets[ids[i] + 1]++;
@@ -132,6 +132,7 @@ WEIR_KERNEL(dispatch) {
   for (int64_t i = 0; i < slots; i++) {
     int32_t place = next[ids[i]]++;
     order[place] = (int32_t)i;
+    tokens[place] = (int32_t)(i / topK);
     inverse[i] = place;
   }
 }

@@ -3,7 +3,7 @@
 import { isPacked } from "../dtype.ts";
 import { defineOp } from "../op.ts";
 import { expectDtype, expectRank, ProgramError, type Tensor } from "../program.ts";
-import { readRow } from "./dequantize.ts";
+import { weightRow } from "./blocks.ts";
 import { floats } from "./elementwise.ts";
 
 const EMBEDDING = defineOp({
@@ -14,7 +14,7 @@ const EMBEDDING = defineOp({
     const [table, ids] = inputs;
     const y = floats(outputs[0]);
     const width = outputs[0].shape[1];
-    (ids.data as Int32Array).forEach((id, row) => y.set(readRow(table, id), row * width));
+    (ids.data as Int32Array).forEach((id, row) => y.set(weightRow(table, id), row * width));
   },
   backward: ({ inputs, gradOf, accumulator }) => {
     const dy = gradOf(0);

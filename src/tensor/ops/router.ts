@@ -205,7 +205,8 @@ const DISPATCH = defineOp({
   floats: [],
   reference: ({ inputs, outputs }) => {
     const ids = inputs[0].data as Int32Array;
-    const [order, inverse, offsets] = outputs.map((output) => output.data as Int32Array);
+    const [order, inverse, offsets, tokens] = outputs.map((output) => output.data as Int32Array);
+    const topK = inputs[0].shape[1];
     const experts = offsets.length - 1;
     offsets.fill(0);
     for (const e of ids) offsets[e + 1]++;
@@ -213,6 +214,7 @@ const DISPATCH = defineOp({
     const next = offsets.slice(0, experts);
     ids.forEach((e, slot) => {
       order[next[e]] = slot;
+      tokens[next[e]] = Math.floor(slot / topK);
       inverse[slot] = next[e]++;
     });
   },
@@ -225,6 +227,8 @@ export interface Dispatch {
   inverse: Tensor;
   /** i32 [E+1]: where each expert's places begin. */
   offsets: Tensor;
+  /** i32 [T*K]: for each sorted place its token, order / K. */
+  tokens: Tensor;
   topK: number;
 }
 
@@ -238,8 +242,9 @@ export function dispatch(ids: Tensor, experts: number): Dispatch {
   const order = program.temp("i32", [places]);
   const inverse = program.temp("i32", [places]);
   const offsets = program.temp("i32", [experts + 1]);
-  program.emit(DISPATCH, [ids], [order, inverse, offsets]);
-  return { order, inverse, offsets, topK };
+  const tokens = program.temp("i32", [places]);
+  program.emit(DISPATCH, [ids], [order, inverse, offsets, tokens]);
+  return { order, inverse, offsets, tokens, topK };
 }
 
 const GATHER_TOKENS = defineOp({
