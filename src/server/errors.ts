@@ -73,8 +73,6 @@ export function toServerError(error: unknown): ServerError {
     const retryAfter = status === 503 ? 5 : undefined;
     return new ServerError(status, error.code, error.message, { field: error.field, retryAfter });
   }
-  if (error instanceof Error && error.name === "AbortError")
-    return new ServerError(499, "cancelled", "The client closed the request.");
   return new ServerError(
     500,
     "internal_error",

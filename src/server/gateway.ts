@@ -142,6 +142,7 @@ export class Gateway {
       }
     } catch (error) {
       if (timedOut) throw new ServerError(504, "timeout", `No complete answer within ${requestSeconds} seconds.`);
+      if (call.signal.aborted) throw new ServerError(499, "cancelled", "The client closed the request.");
       throw error;
     } finally {
       clearTimeout(timer);
@@ -225,9 +226,10 @@ export class Gateway {
 /** Reads a stopped stream to its end for the usage it reports; counts what was seen if it does not. */
 async function lastUsage(inner: AsyncIterator<GenerationEvent>, meter: Meter): Promise<GenerationUsage> {
   const drain = async () => {
+    let usage: GenerationUsage | undefined;
     for (let next = await inner.next(); !next.done; next = await inner.next())
-      if (next.value.type === "usage") return next.value.usage;
-    return undefined;
+      if (next.value.type === "usage") usage = next.value.usage;
+    return usage;
   };
   let timer: NodeJS.Timeout | undefined;
   const patience = new Promise<undefined>((resolve) => {

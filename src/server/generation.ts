@@ -32,6 +32,8 @@ export interface GenerationRequest {
   minTokens?: number;
   /** A grammar beyond the conversation's response format (vLLM's structured outputs). */
   grammar?: { type: "regex"; pattern: string } | { type: "ebnf"; text: string };
+  /** Report every token's chosen experts and whether it was forced, beside its log-probability. */
+  inside?: boolean;
   priority?: number;
 }
 
@@ -45,6 +47,9 @@ export interface TokenText {
 
 export interface TokenReport extends TokenText {
   top: TokenText[];
+  /** Expert ids, layer after layer, where asked for. */
+  routes?: Uint16Array;
+  forced?: boolean;
 }
 
 export type AnswerEnd =

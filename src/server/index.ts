@@ -1,20 +1,11 @@
 // The server: `createServer` joins configuration, storage, models and protocols into one Hono app; `listen` (listen.ts) puts
 // it on a port.
 //
-// For other parts of the program that add routes (the chat application): write `src/server/app/index.ts` with
-//
-//   export function mountApp(app: Hono<Env>, deps: AppDeps): void
-//
-// and hand it over as createServer({ …, mount: mountApp }). Routes mounted so come after the protocols and before the built
-// page (web/dist, any GET that nothing else answers). They have, as every route:
-//   - context.get("call"): the request's id, the caller (API key or "this machine"), and an AbortSignal that fires when
-//     the client goes away. Paths under /app/ get through without an API key, as localCaller: the application has its own
-//     log-in. Everything else has been checked.
-//   - errors: throw ServerError(status, code, message); it is written as {"error": {message, type, param, code}}.
-//   - bodies: http/body.ts (readJson, validate), streams: http/sse.ts (frameText, textStream, streamHeaders).
-// deps.gateway.generate(request, call) is the one way to an answer (quota, queue, accounting); its events are
-// GenerationEvent (generation.ts). deps.database is the server's own SQLite connection: create tables there with an "app_"
-// prefix. deps.storage holds keys, usage and documents; deps.models lists, defines and swaps models.
+// The chat application (app/) is mounted by its own function through `mount`; app-host.ts hands it what it asks for. Routes
+// mounted so come after the protocols. They have, as every route, context.get("call"): the request's id, the caller, and an
+// AbortSignal that fires when the client goes away. Paths outside the protocols' roots (below) get through without an API
+// key: the application has its own log-in. services.gateway.generate(request, call) is the one way to an answer (quota,
+// queue, accounting); services.storage and the database are the server's own, other tables take a prefix.
 import type { DatabaseSync } from "node:sqlite";
 import { Hono } from "hono";
 import { identify, localCaller } from "./caller.ts";
@@ -28,7 +19,6 @@ import { createLog, type Log } from "./http/log.ts";
 import { Metrics } from "./metrics.ts";
 import type { LoadEngine } from "./model.ts";
 import { mountOperations } from "./operations.ts";
-import { mountPage } from "./page.ts";
 import { errorFor } from "./protocols/errors.ts";
 import { mountProtocols } from "./protocols/mount.ts";
 import { Quotas } from "./quota.ts";
@@ -39,18 +29,13 @@ export type { Caller } from "./caller.ts";
 export type { Call } from "./gateway.ts";
 export type { Env } from "./http/context.ts";
 
-export interface AppDeps extends Services {
-  database: DatabaseSync;
-}
-
 export interface ServerOptions {
   config: ServerConfig;
   loadEngine: LoadEngine;
   /** From openDatabase(); closed by close(). */
   database: DatabaseSync;
-  /** Folder of the built page, served when it exists. */
-  page?: string;
-  mount?: (app: Hono<Env>, deps: AppDeps) => void;
+  /** Adds routes; what it returns ends their background work before the database closes. */
+  mount?: (app: Hono<Env>, services: Services, database: DatabaseSync) => { close(): Promise<void> };
   log?: Log;
 }
 
@@ -133,11 +118,11 @@ export function createServer(options: ServerOptions): WeirServer {
   });
   mountOperations(app, server, metrics);
   const stop = mountProtocols(app, services);
-  options.mount?.(app, { ...services, database });
-  if (options.page !== undefined) mountPage(app, options.page);
+  const mounted = options.mount?.(app, services, database);
 
   async function close(): Promise<void> {
     await stop();
+    await mounted?.close();
     await models.close();
     await storage.close();
   }

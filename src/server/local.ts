@@ -158,6 +158,7 @@ export class LocalBackend implements Backend {
       thinkingBudget: request.thinkingBudget,
       topLogprobs: request.logprobs,
       promptLogprobs: request.promptLogprobs,
+      routes: request.inside,
       priority: request.priority,
       signal: AbortSignal.any([signal, stopper.signal]),
     };
@@ -183,7 +184,10 @@ export class LocalBackend implements Backend {
   }
 
   #tokenReport(event: TokenEvent): TokenReport {
-    return this.#report(event.id, event.logprob, event.topLogprobs);
+    const report = this.#report(event.id, event.logprob, event.topLogprobs);
+    if (event.routes) report.routes = event.routes;
+    if (event.forced) report.forced = true;
+    return report;
   }
 
   /** Each position lists the prompt's own token first, then the alternatives. */
