@@ -524,7 +524,7 @@ const known = new Set(
   n_routed_experts n_shared_experts num_experts_per_tok moe_intermediate_size scoring_func topk_method n_group topk_group
   norm_topk_prob routed_scaling_factor aux_loss_alpha seq_aux hc_mult hc_sinkhorn_iters hc_eps swiglu_limit
   num_nextn_predict_layers rope_theta rope_scaling rope_parameters compress_rope_theta partial_rotary_factor
-  rope_interleave quantization_config dtype torch_dtype hidden_act qk_head_dim max_window_layers`.split(/\s+/),
+  rope_interleave quantization_config dtype torch_dtype hidden_act qk_head_dim`.split(/\s+/),
 );
 
 /**

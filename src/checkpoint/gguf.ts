@@ -113,7 +113,7 @@ class Cursor {
   readonly source: ByteSource;
   position = 0;
   #window: Uint8Array = new Uint8Array(0);
-  #view = new DataView(new ArrayBuffer(0));
+  #view: DataView = new DataView(new ArrayBuffer(0));
   #start = 0;
   readonly #text = new TextDecoder();
 

@@ -1,0 +1,31 @@
+// The one way into a checkpoint, whatever its format.
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Checkpoint } from "./checkpoint.ts";
+import { CheckpointError } from "./errors.ts";
+import { openGgufModel } from "./gguf-model.ts";
+import { openHuggingFace } from "./huggingface.ts";
+
+/**
+ * Opens a Hugging Face model directory, a .gguf file (any part of a split one), or a directory with exactly one GGUF model. Only headers
+ * are read. Throws CheckpointError naming file and field for anything that is not what it claims to be. Close it when done.
+ */
+export function openCheckpoint(path: string): Checkpoint {
+  if (!existsSync(path)) throw new CheckpointError(path, "file", "does not exist");
+  if (!statSync(path).isDirectory()) {
+    if (path.endsWith(".gguf")) return openGgufModel(path);
+    throw new CheckpointError(path, "file", "is neither a model directory nor a .gguf file");
+  }
+  if (existsSync(join(path, "config.json"))) return openHuggingFace(path);
+  const models = readdirSync(path)
+    .filter((name) => name.endsWith(".gguf") && !/^(mmproj|mtp)-/.test(name))
+    .filter((name) => !/-\d{5}-of-\d{5}\.gguf$/.test(name) || /-00001-of-\d{5}\.gguf$/.test(name));
+  if (models.length === 1) return openGgufModel(join(path, models[0]));
+  throw new CheckpointError(
+    path,
+    "config.json",
+    models.length === 0
+      ? "is missing, and so is a .gguf file; this is no model directory"
+      : `is missing; name one of the ${models.length} .gguf files here`,
+  );
+}
