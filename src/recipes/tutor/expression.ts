@@ -77,7 +77,8 @@ function reduceOnce(s: Scratch, e: Expression): Expression {
     if (typeof x === "number") return x;
     if (x === next) return operate(s, x.op, x.left as number, x.right as number);
     const left = walk(x.left);
-    return { ...x, left, right: left === x.left ? walk(x.right) : x.right };
+    const right = left === x.left ? walk(x.right) : x.right;
+    return left === x.left && right === x.right ? x : { ...x, left, right };
   };
   return walk(e);
 }

@@ -8,8 +8,8 @@ export type SkillClass = (typeof SKILL_CLASSES)[number];
 
 /** Numbers are written exactly, as `rational.ts` reads and writes them: `-35`, `11/12`. */
 export type Answer =
-  /** `lowest`: a fraction must be in lowest terms to count. */
-  | { kind: "number"; value: string; lowest?: boolean }
+  /** `lowest`: a fraction must be in lowest terms to count. `percent`: so many percent, with or without the sign. */
+  | { kind: "number"; value: string; lowest?: boolean; percent?: boolean }
   | { kind: "division"; quotient: string; remainder: string }
   /** Several numbers: named unknowns, a vector, a ratio (ordered), or roots and pairs (any order). */
   | { kind: "numbers"; values: string[]; ordered: boolean; names?: string[] }

@@ -1,9 +1,12 @@
 // All skills of the tutor by name.
 
 import type { Skill, SkillClass } from "./problem.ts";
+import { ALGEBRA } from "./skills/algebra.ts";
 import { CORE } from "./skills/core.ts";
+import { SCHOOL } from "./skills/school.ts";
+import { UNIVERSITY } from "./skills/university.ts";
 
-export const SKILLS: readonly Skill[] = [...CORE];
+export const SKILLS: readonly Skill[] = [...CORE, ...SCHOOL, ...ALGEBRA, ...UNIVERSITY];
 
 const byId = new Map(SKILLS.map((s) => [s.id, s]));
 

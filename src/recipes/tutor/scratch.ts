@@ -7,14 +7,25 @@
 //   347*6:7*6+0=42;4*6+4=28;3*6+2=20;=2082       digit * digit + carry
 //   7385/4:07=4*1+3;33=4*8+1;18=4*4+2;25=4*6+1;=1846r1   remainder and next digit = divisor * digit + remainder
 
-/** Sums and differences up to this size are said at once. */
-export const AT_ONCE = 20;
+/** Whether a sum or difference is small enough to be said at once: numbers up to 20, a digit and two digits, 100 and two. */
+const atOnce = (a: number, b: number): boolean =>
+  (a <= 20 && b <= 20) || (a < 100 && b < 10) || (a < 10 && b < 100) || (a === 100 && b < 100);
 
 export class Scratch {
   readonly lines: string[] = [];
 
   say(line: string): void {
     this.lines.push(line);
+  }
+
+  /** Says what is left, unless the last line said just that. */
+  state(line: string): void {
+    if (this.lines[this.lines.length - 1] !== line) this.lines.push(line);
+  }
+
+  /** Characters so far, line ends included. */
+  get length(): number {
+    return this.lines.reduce((sum, line) => sum + line.length + 1, -1);
   }
 
   toString(): string {
@@ -49,21 +60,21 @@ export class Scratch {
 
   private plus(a: number, b: number): number {
     const sum = a + b;
-    if ((a <= AT_ONCE && b <= AT_ONCE) || a === 0 || b === 0) this.say(`${a}+${b}=${sum}`);
+    if (atOnce(a, b) || a === 0 || b === 0) this.say(`${a}+${b}=${sum}`);
     else this.say(`${columns(a, b, "+")}=${sum}`);
     return sum;
   }
 
   private minus(a: number, b: number): number {
     const difference = a - b;
-    if (a <= AT_ONCE || b === 0 || difference === 0) this.say(`${a}-${b}=${difference}`);
+    if (atOnce(a, b) || b === 0 || difference === 0) this.say(`${a}-${b}=${difference}`);
     else this.say(`${columns(a, b, "-")}=${difference}`);
     return difference;
   }
 
   private times(a: number, b: number): number {
     const product = a * b;
-    if (a < b) [a, b] = [b, a];
+    if (a < b && b >= 10) [a, b] = [b, a];
     if (a < 10 || b <= 1 || isPowerOfTen(b)) {
       this.say(`${a}*${b}=${product}`);
       return product;
@@ -109,7 +120,8 @@ export class Scratch {
     const remainder = a - quotient * b;
     const result = remainder ? `${quotient}r${remainder}` : `${quotient}`;
     const text = String(a);
-    if (b === 1 || (isPowerOfTen(b) && remainder === 0) || (b < 10 && quotient < 10)) this.say(`${a}/${b}=${result}`);
+    const known = b < 10 ? quotient < 10 : a < 100;
+    if (b === 1 || (isPowerOfTen(b) && remainder === 0) || known) this.say(`${a}/${b}=${result}`);
     else if (b < 10) {
       let line = `${a}/${b}:`;
       let rest = 0;
@@ -139,16 +151,6 @@ export class Scratch {
       this.say(`${chunk}/${b}~${digit}`);
       if (digit > 0) chunk = this.minus(chunk, digit === 1 ? b : this.times(b, digit));
     }
-  }
-
-  /** The greatest common divisor by Euclid; the last divisor is the answer, which the caller states. */
-  gcd(a: number, b: number): number {
-    if (a < b) [a, b] = [b, a];
-    while (b) {
-      const { remainder } = this.divide(a, b);
-      [a, b] = [b, remainder];
-    }
-    return a;
   }
 }
 

@@ -115,7 +115,7 @@ export function matches(answer: Answer, box: string): boolean {
   switch (answer.kind) {
     case "number": {
       const given = withoutName(text);
-      const value = readNumber(given);
+      const value = readNumber(answer.percent ? given.replace(/ *%$/, "") : given);
       const due = evaluate(answer.value);
       return !!value && !!due && equal(value, due) && (!answer.lowest || inLowestTerms(given));
     }
@@ -182,7 +182,7 @@ export function agrees(answer: Answer, thinking: string, box: string): boolean {
     const division = /^(\d+)r(\d+)$/.exec(last);
     if (division) return matches({ kind: "division", quotient: division[1], remainder: division[2] }, box);
     const said = readNumber(last);
-    const given = readNumber(withoutName(text));
+    const given = readNumber(withoutName(text).replace(answer.kind === "number" && answer.percent ? /%$/ : /$^/, ""));
     return !!said && !!given && equal(said, given);
   }
   if (answer.kind === "make") {

@@ -14,8 +14,10 @@ function askOperation(rng: Random, op: Operator, a: number, b: number, language:
   return ask(rng, EVALUATE, language, { e: typed(rng, print(node(op, a, b)), language) });
 }
 
-function operation(
+/** One operation between two natural numbers, the first possibly the smaller. */
+export function operation(
   id: string,
+  skillClass: "A" | "B",
   op: Operator,
   levels: number,
   weight: number,
@@ -23,7 +25,7 @@ function operation(
 ): Skill {
   return {
     id,
-    class: "A",
+    class: skillClass,
     levels,
     weight,
     understood: true,
@@ -45,9 +47,9 @@ function operation(
   };
 }
 
-const addition = operation("add", "+", 5, 2, (rng, level) => [upTo(rng, level + 1), upTo(rng, level + 1)]);
+const addition = operation("add", "A", "+", 5, 2, (rng, level) => [upTo(rng, level + 1), upTo(rng, level + 1)]);
 
-const subtraction = operation("subtract", "-", 5, 2, (rng, level) => {
+const subtraction = operation("subtract", "A", "-", 5, 2, (rng, level) => {
   const a = upTo(rng, level + 1);
   const b = upTo(rng, level + 1);
   // A quarter of the differences are negative.
@@ -72,7 +74,7 @@ const MULTIPLY_LENGTHS: readonly (readonly [number, number])[][] = [
     [2, 3],
   ],
 ];
-const multiplication = operation("multiply", "*", 5, 2, (rng, level) => {
+const multiplication = operation("multiply", "A", "*", 5, 2, (rng, level) => {
   const [m, n] = rng.pick(MULTIPLY_LENGTHS[level - 1]);
   return [ofLength(rng, m), ofLength(rng, n)];
 });

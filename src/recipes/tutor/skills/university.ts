@@ -1,0 +1,317 @@
+// Class C without the stories: derivatives and integrals of polynomials, determinants, matrix times vector, counting, probability.
+
+import { type Expression, node, workOut } from "../expression.ts";
+import { ask } from "../phrases.ts";
+import {
+  ARRANGE,
+  CHOOSE,
+  DERIVATIVE,
+  DETERMINANT,
+  INTEGRAL,
+  MATRIX_VECTOR,
+  ONE_BALL,
+  ONE_DIE,
+  TWO_BALLS,
+  TWO_DICE,
+} from "../phrases-university.ts";
+import type { Language, Skill } from "../problem.ts";
+import type { Random } from "../random.ts";
+import type { Scratch } from "../scratch.ts";
+import { cancel, greatest, make, number } from "./school.ts";
+
+/** Coefficients by power, the constant first. */
+type Polynomial = readonly number[];
+
+export function polynomialText(p: Polynomial, x = "x"): string {
+  let text = "";
+  for (let power = p.length - 1; power >= 0; power--) {
+    const c = p[power];
+    if (c === 0) continue;
+    const size = Math.abs(c);
+    const head = power === 0 ? `${size}` : `${size === 1 ? "" : size}${x}${power > 1 ? `^${power}` : ""}`;
+    text += `${c < 0 ? "-" : text === "" ? "" : "+"}${head}`;
+  }
+  return text === "" ? "0" : text;
+}
+
+/** The value at x by Horner's scheme: `(24*2+4)*2-1`. */
+function valueAt(p: Polynomial, x: number): Expression {
+  let e: Expression = p[p.length - 1];
+  for (let power = p.length - 2; power >= 0; power--) {
+    e = e === 1 ? x : node("*", e, x);
+    const c = p[power];
+    if (c !== 0) e = node(c < 0 ? "-" : "+", e, Math.abs(c));
+  }
+  return e;
+}
+
+function evaluateAt(s: Scratch, p: Polynomial, x: number): number {
+  const e = valueAt(p, x);
+  if (typeof e === "number") return e;
+  return workOut(s, e);
+}
+
+function drawPolynomial(rng: Random, level: number): number[] {
+  const degree = level === 1 ? 2 : level === 2 ? rng.int(1, 3) : 3;
+  const p: number[] = [];
+  for (let i = 0; i <= degree; i++)
+    p.push(i < degree && rng.chance(0.25) ? 0 : rng.int(1, level === 1 ? 5 : 9) * (rng.chance(0.3) ? -1 : 1));
+  p[degree] = Math.abs(p[degree]);
+  return p;
+}
+
+/** The polynomial as people type it. */
+function typedPolynomial(rng: Random, p: Polynomial): string {
+  let text = polynomialText(p);
+  if (rng.chance(0.3)) text = text.replaceAll("^2", "\u00b2").replaceAll("^3", "\u00b3");
+  if (rng.chance(0.3)) text = text.replace(/(?<=.)([+-])/g, " $1 ");
+  return text;
+}
+
+const derivative = make("derivative", "C", 3, 1.5, (rng, level, s, language) => {
+  const p = drawPolynomial(rng, level);
+  const x = level === 1 ? rng.int(1, 5) : rng.int(-3, 6);
+  const d = p.slice(1).map((c, i) => c * (i + 1));
+  s.say(`f(x)=${polynomialText(p)}`);
+  s.say(`f'(x)=${polynomialText(d)}`);
+  const result = evaluateAt(s, d, x);
+  s.say(`f'(${x})=${result}`);
+  const wording = ask(rng, DERIVATIVE, language, { e: typedPolynomial(rng, p), a: `${x}` });
+  return { key: `${polynomialText(p)} ${x}`, wording, answer: number(result), result: `${result}` };
+});
+
+const integral = make("integral", "C", 3, 1.5, (rng, level, s, language) => {
+  const degree = level === 1 ? 1 : level === 2 ? rng.int(1, 2) : rng.int(2, 3);
+  const p: number[] = [];
+  for (let i = 0; i <= degree; i++) {
+    const c = rng.int(1, 6) * (level > 1 && rng.chance(0.25) ? -1 : 1);
+    // Mostly coefficients that the power rule divides evenly, sometimes any.
+    p.push(i < degree && rng.chance(0.3) ? 0 : degree === 3 || rng.chance(0.75) ? c * (i + 1) : c);
+  }
+  p[degree] = Math.abs(p[degree]);
+  const a = rng.chance(0.6) ? 0 : rng.int(level === 1 ? 1 : -2, 2);
+  const b = a + rng.int(1, a === 0 || degree < 3 ? 3 : 2);
+  s.say(`f(x)=${polynomialText(p)}`);
+  // F over a common denominator, so that everything stays whole.
+  let common = 1;
+  p.forEach((c, i) => {
+    const need = (i + 1) / greatest(c, i + 1);
+    common = (common / greatest(common, need)) * need;
+  });
+  const big = [0, ...p.map((c, i) => (c * common) / (i + 1))];
+  s.say(`F(x)=${common === 1 ? polynomialText(big) : `(${polynomialText(big)})/${common}`}`);
+  const over = common === 1 ? "" : `/${common}`;
+  const at = (x: number): number => {
+    const top = x === 0 ? 0 : evaluateAt(s, big, x);
+    s.say(`F(${x})=${top}${top === 0 ? "" : over}`);
+    return top;
+  };
+  const [upper, lower] = [at(b), at(a)];
+  let result: string;
+  const top = upper - lower;
+  if (lower !== 0) {
+    s.say(`${upper}-${lower < 0 ? `(${lower})` : lower}`);
+    s.subtract(upper, lower);
+  }
+  if (common === 1) {
+    s.say(`=${top}`);
+    result = `${top}`;
+  } else {
+    s.say(`=${top}/${common}`);
+    result = cancel(s, top, common);
+  }
+  const wording = ask(rng, INTEGRAL, language, { e: typedPolynomial(rng, p), a: `${a}`, b: `${b}`, i: `[${a},${b}]` });
+  return { key: `${polynomialText(p)} ${a} ${b}`, wording, answer: number(result, { lowest: true }), result };
+});
+
+const bracketRows = (rows: readonly (readonly number[])[], gap: string): string =>
+  `[${rows.map((r) => `[${r.join(gap)}]`).join(gap)}]`;
+
+const typedMatrix = (rng: Random, rows: readonly (readonly number[])[]): string =>
+  rng.chance(0.25) ? `[${rows.map((r) => r.join(" ")).join("; ")}]` : bracketRows(rows, rng.pick([",", ", "]));
+
+/** ad-bc. */
+const cross = (a: number, d: number, b: number, c: number): Expression => node("-", node("*", a, d), node("*", b, c));
+
+const entry = (rng: Random, level: number): number =>
+  (level === 1 ? rng.int(1, 9) : rng.int(0, 9) * (rng.chance(0.2) ? -1 : 1)) || 0;
+
+const determinant2 = make("determinant2", "C", 3, 1, (rng, level, s, language) => {
+  const e = (): number => (level === 3 ? entry(rng, 3) * rng.pick([1, 1, 2]) || rng.int(1, 12) : entry(rng, level));
+  const [a, b, c, d] = [e(), e(), e(), e()];
+  const rows = [
+    [a, b],
+    [c, d],
+  ];
+  s.say(bracketRows(rows, ","));
+  const result = workOut(s, cross(a, d, b, c));
+  const wording = ask(rng, DETERMINANT, language, { e: typedMatrix(rng, rows) });
+  return { key: bracketRows(rows, ","), wording, answer: number(result), result: `${result}` };
+});
+
+const determinant3 = make("determinant3", "C", 2, 1.8, (rng, level, s, language) => {
+  const small = (): number => (level === 1 ? rng.int(0, 4) : rng.int(0, 6) * (rng.chance(0.2) ? -1 : 1) || 0);
+  const rows = [0, 1, 2].map(() => [small(), small(), small()]);
+  const [[a, b, c], [d, e, f], [g, h, i]] = rows;
+  s.say(bracketRows(rows, ","));
+  // Along the first row; a minor is needed only where its entry is not 0.
+  const terms: number[] = [];
+  const minor = (factor: number, sign: number, m: Expression): void => {
+    if (factor === 0) return;
+    const value = workOut(s, m);
+    const k = sign * factor;
+    s.say(`${k}*${value < 0 ? `(${value})` : value}=${k * value || 0}`);
+    terms.push(k * value || 0);
+  };
+  minor(a, 1, cross(e, i, f, h));
+  minor(b, -1, cross(d, i, f, g));
+  minor(c, 1, cross(d, h, e, g));
+  const total = terms.slice(1).reduce<Expression>((sum, t) => node("+", sum, t), terms[0] ?? 0);
+  let result = 0;
+  if (typeof total === "number") {
+    result = total;
+    s.say(`=${result}`);
+  } else result = workOut(s, total);
+  const wording = ask(rng, DETERMINANT, language, { e: typedMatrix(rng, rows) });
+  return { key: bracketRows(rows, ","), wording, answer: number(result), result: `${result}` };
+});
+
+const matrixVector = make("matrix-vector", "C", 3, 1, (rng, level, s, language) => {
+  const n = level === 3 ? rng.pick([2, 3]) : 2;
+  const rows = Array.from({ length: n }, () => Array.from({ length: n }, () => entry(rng, level)));
+  const v = Array.from({ length: n }, () => entry(rng, level));
+  s.say(`${bracketRows(rows, ",")}*(${v.join(",")})`);
+  const result = rows.map((row) => {
+    const products = row.map((c, i): Expression => node("*", c, v[i]));
+    return workOut(
+      s,
+      products.slice(1).reduce<Expression>((sum, t) => node("+", sum, t), products[0]),
+    );
+  });
+  s.say(`(${result.join(",")})`);
+  const gap = rng.pick([",", ", "]);
+  const vector = rng.pick([`(${v.join(gap)})`, `[${v.join(gap)}]`]);
+  const wording = ask(rng, MATRIX_VECTOR, language, { e: typedMatrix(rng, rows), v: vector });
+  return {
+    key: `${bracketRows(rows, ",")} ${v.join(",")}`,
+    wording,
+    answer: { kind: "numbers", values: result.map(String), ordered: true },
+    result: `(${result.join(", ")})`,
+  };
+});
+
+/** n*(n-1)*… with k factors. */
+const falling = (n: number, k: number): Expression =>
+  Array.from({ length: k }, (_, i) => n - i)
+    .slice(1)
+    .reduce<Expression>((p, f) => node("*", p, f), n);
+
+/** The value of an expression with its steps, and a closing state when there was nothing to work out. */
+function worked(s: Scratch, e: Expression): number {
+  const result = workOut(s, e);
+  if (typeof e === "number") s.say(`=${result}`);
+  return result;
+}
+
+const combinations = make("combinations", "C", 2, 1, (rng, level, s, language) => {
+  const n = rng.int(3, level === 1 ? 8 : 12);
+  const k = rng.int(1, Math.min(n - 1, level === 1 ? 3 : 4));
+  if (rng.chance(0.3)) {
+    const text = `P(${n},${k})`;
+    s.say(text);
+    const result = worked(s, falling(n, k));
+    s.say(`${text}=${result}`);
+    const wording = ask(rng, ARRANGE, language, { n: `${n}`, k: `${k}` });
+    return { key: text, wording, answer: number(result), result: `${result}` };
+  }
+  const text = `C(${n},${k})`;
+  s.say(text);
+  // Dividing as soon as possible keeps every step whole: n/1*(n-1)/2*(n-2)/3…
+  let e: Expression = n;
+  for (let i = 1; i < k; i++) e = node("/", node("*", e, n - i), i + 1);
+  const result = worked(s, e);
+  s.say(`${text}=${result}`);
+  const wording = ask(rng, CHOOSE, language, { n: `${n}`, k: `${k}` });
+  return { key: text, wording, answer: number(result), result: `${result}` };
+});
+
+/** Faces of a die that fit a description. */
+const DIE_EVENTS: readonly { zh: string; en: string; faces: readonly number[] }[] = [
+  { zh: "是偶数", en: "an even number", faces: [2, 4, 6] },
+  { zh: "是奇数", en: "an odd number", faces: [1, 3, 5] },
+  { zh: "是质数", en: "a prime number", faces: [2, 3, 5] },
+  { zh: "是3的倍数", en: "a multiple of 3", faces: [3, 6] },
+  ...[1, 2, 3, 4, 5].map((n) => ({
+    zh: `大于${n}`,
+    en: `a number greater than ${n}`,
+    faces: [1, 2, 3, 4, 5, 6].filter((f) => f > n),
+  })),
+  ...[2, 3, 4, 5, 6].map((n) => ({
+    zh: `小于${n}`,
+    en: `a number less than ${n}`,
+    faces: [1, 2, 3, 4, 5, 6].filter((f) => f < n),
+  })),
+  ...[1, 2, 3, 4, 5, 6].map((n) => ({ zh: `是${n}`, en: `a ${n}`, faces: [n] })),
+];
+
+const COLOURS: Readonly<Record<Language, readonly [string, string]>> = { zh: ["红", "白"], en: ["red", "white"] };
+
+const probability = make("probability", "C", 3, 1.5, (rng, level, s, language) => {
+  const kind =
+    level === 1 ? rng.pick(["die", "ball"] as const) : level === 2 ? rng.pick(["dice", "ball"] as const) : "balls";
+  if (kind === "die") {
+    const event = rng.pick(DIE_EVENTS);
+    s.say(event.faces.join(","));
+    s.say(`=${event.faces.length}/6`);
+    const result = cancel(s, event.faces.length, 6);
+    const wording = ask(rng, ONE_DIE, language, { w: event[language] });
+    return { key: `die ${event.faces.join("")}`, wording, answer: number(result, { lowest: true }), result };
+  }
+  if (kind === "dice") {
+    const k = rng.int(2, 12);
+    const pairs: string[] = [];
+    for (let i = 1; i <= 6; i++) if (k - i >= 1 && k - i <= 6) pairs.push(`${i}+${k - i}`);
+    s.say(pairs.join(","));
+    s.say(`=${pairs.length}/36`);
+    const result = cancel(s, pairs.length, 36);
+    const wording = ask(rng, TWO_DICE, language, { k: `${k}` });
+    return { key: `dice ${k}`, wording, answer: number(result, { lowest: true }), result };
+  }
+  const low = kind === "balls" ? 2 : 1;
+  const [a, b] = [rng.int(low, level === 2 ? 12 : 8), rng.int(low, level === 2 ? 12 : 8)];
+  const which = rng.int(0, 1);
+  const c = which === 0 ? a : b;
+  const slots = { a: `${a}`, b: `${b}`, c: COLOURS[language][which] };
+  const n = s.add(a, b);
+  if (kind === "ball") {
+    s.say(`=${c}/${n}`);
+    const result = cancel(s, c, n);
+    return {
+      key: `ball ${a} ${b} ${which}`,
+      wording: ask(rng, ONE_BALL, language, slots),
+      answer: number(result, { lowest: true }),
+      result,
+    };
+  }
+  s.say(`(${c}*${c - 1})/(${n}*${n - 1})`);
+  const top = s.multiply(c, c - 1);
+  const bottom = s.multiply(n, n - 1);
+  s.say(`=${top}/${bottom}`);
+  const result = cancel(s, top, bottom);
+  return {
+    key: `balls ${a} ${b} ${which}`,
+    wording: ask(rng, TWO_BALLS, language, slots),
+    answer: number(result, { lowest: true }),
+    result,
+  };
+});
+
+export const UNIVERSITY: readonly Skill[] = [
+  derivative,
+  integral,
+  determinant2,
+  determinant3,
+  matrixVector,
+  combinations,
+  probability,
+];
