@@ -92,9 +92,11 @@ function moeKeys(config: ModelConfig): Json {
     topk_method: moe.topkMethod,
     norm_topk_prob: moe.normTopkProb,
     routed_scaling_factor: moe.routedScalingFactor,
-    aux_loss_alpha: moe.auxLossAlpha,
-    seq_aux: moe.seqAux,
   };
+  if (moe.auxLossAlpha > 0 || !moe.seqAux) {
+    out.aux_loss_alpha = moe.auxLossAlpha;
+    out.seq_aux = moe.seqAux;
+  }
   if (config.family !== "deepseek_v4" && config.family !== "deepseek") {
     out.n_group = moe.nGroup;
     out.topk_group = moe.topkGroup;

@@ -379,8 +379,8 @@ export interface GgufTensorToWrite {
   dtype: DType;
   /** Slowest dimension first. */
   shape: readonly number[];
-  /** Called once, when its turn comes. */
-  read(): Uint8Array;
+  /** The bytes in pieces; called once, when its turn comes. */
+  chunks(): Iterable<Uint8Array>;
 }
 
 /** Writes a version 3 file, atomically. `general.alignment` in the metadata is obeyed. */
@@ -419,10 +419,11 @@ export function writeGguf(
     file.write(header.bytes);
     file.pad(alignment);
     for (const tensor of tensors) {
-      const bytes = tensor.read();
-      if (bytes.byteLength !== byteCount(tensor.dtype, tensor.shape))
-        throw new CheckpointError(path, show(tensor.name), `${bytes.byteLength} bytes do not fill [${tensor.shape}]`);
-      file.write(bytes);
+      const start = file.position;
+      for (const bytes of tensor.chunks()) file.write(bytes);
+      const written = file.position - start;
+      if (written !== byteCount(tensor.dtype, tensor.shape))
+        throw new CheckpointError(path, show(tensor.name), `${written} bytes do not fill [${tensor.shape}]`);
       file.pad(alignment);
     }
   });
