@@ -8,6 +8,7 @@
 // queue, accounting); services.storage and the database are the server's own, other tables take a prefix.
 import type { DatabaseSync } from "node:sqlite";
 import { Hono } from "hono";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { identify, localCaller } from "./caller.ts";
 import type { ServerConfig } from "./config.ts";
 import { ServerError } from "./errors.ts";
@@ -82,13 +83,13 @@ export function createServer(options: ServerOptions): WeirServer {
     const headers: Record<string, string> =
       told.retryAfter === undefined ? {} : { "retry-after": String(told.retryAfter) };
     // 499 is for the log: the client has gone and reads no status.
-    const status = told.status === 499 ? 400 : told.status;
-    return context.json(errorFor(context.req.path, told, context.get("call")?.id), status, headers);
+    const { status, body } = errorFor(context.req.path, told, context.get("call")?.id);
+    return context.json(body, (status === 499 ? 400 : status) as ContentfulStatusCode, headers);
   });
   app.notFound((context) => {
     const path = context.req.path.slice(0, 100);
     const told = new ServerError(404, "not_found", `There is no ${context.req.method} ${path} on this server.`);
-    return context.json(errorFor(context.req.path, told, context.get("call")?.id), 404);
+    return context.json(errorFor(context.req.path, told, context.get("call")?.id).body, 404);
   });
   app.use(async (context, next) => {
     const arrived = performance.now();

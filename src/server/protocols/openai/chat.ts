@@ -77,14 +77,14 @@ export const chatRequest = z.strictObject({
   verbosity: ignored,
 });
 
-type ChatRequest = z.output<typeof chatRequest>;
+export type ChatRequest = z.output<typeof chatRequest>;
 
 export interface ChatDialect {
   name: "openai" | "deepseek";
   /** DeepSeek takes fields it does not know, OpenAI refuses them. */
   schema: z.ZodType<ChatRequest>;
-  /** The base that allows prefixes and strict tools. */
-  beta: boolean;
+  /** Rules beyond the schema. */
+  check(body: ChatRequest): void;
   /** What a model's name alone says about thinking. */
   thinkingOf(model: string): Thinking | undefined;
   contentWhenEmpty: "" | null;
@@ -222,6 +222,7 @@ export async function* chatChunks(
 /** Answers one chat request in the given dialect. */
 export async function chat(context: RouteContext, services: Services, dialect: ChatDialect): Promise<Response> {
   const body = validate(dialect.schema, await readJson(context.req.raw, services.config.limits));
+  dialect.check(body);
   const request = toGeneration(body, dialect);
   const head: Head = {
     id: newId("chatcmpl-"),

@@ -22,7 +22,7 @@ export function openaiError(error: ServerError) {
 export const openaiDialect: ChatDialect = {
   name: "openai",
   schema: chatRequest,
-  beta: true,
+  check: () => {},
   thinkingOf: () => undefined,
   contentWhenEmpty: null,
   errorBody: openaiError,
