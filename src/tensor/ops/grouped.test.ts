@@ -14,7 +14,13 @@ interface Options {
 }
 
 /** Experts with `sizes` rows each, and `spare` rows of no expert after them. */
-function grouped({ sizes, k, n, dtype = "f32", spare = 0 }: Options): OpCase & { build(program: Program): Tensor } {
+function grouped({
+  sizes,
+  k,
+  n,
+  dtype = "f32",
+  spare = 0,
+}: Options): Omit<OpCase, "build"> & { build(program: Program): Tensor } {
   const offsets = [0];
   for (const size of sizes) offsets.push(offsets[offsets.length - 1] + size);
   const rows = offsets[offsets.length - 1] + spare;

@@ -12,7 +12,10 @@ const SHAPES: Shape[] = [
   [50, 2, 40, 16],
 ];
 
-function perHead([rows, heads, a, b]: Shape, dtype: Dtype): OpCase & { build(program: Program): Tensor } {
+function perHead(
+  [rows, heads, a, b]: Shape,
+  dtype: Dtype,
+): Omit<OpCase, "build"> & { build(program: Program): Tensor } {
   const weights = uniform(2, heads * b * a);
   return {
     build: (program) => {

@@ -31,7 +31,7 @@ interface Options {
   extras?: boolean;
 }
 
-function product({ rows, k, n, dtype, extras }: Options): OpCase & { build(program: Program): Tensor } {
+function product({ rows, k, n, dtype, extras }: Options): Omit<OpCase, "build"> & { build(program: Program): Tensor } {
   const plain = dtype.replace("packed:", "");
   return {
     build: (program) => {

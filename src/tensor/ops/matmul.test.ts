@@ -16,7 +16,7 @@ interface Options {
   addend?: boolean;
 }
 
-function product(options: Options): OpCase & { build(program: Program): Tensor } {
+function product(options: Options): Omit<OpCase, "build"> & { build(program: Program): Tensor } {
   const { batch, m, k, n, transposeA, transposeB, alpha, beta, addend } = options;
   const lead = batch === undefined ? [] : [batch];
   const count = batch ?? 1;
