@@ -206,7 +206,7 @@ static void unpark(int32_t *address) {
 
 /* Waits until *address differs from `old`: a while spinning, then parked. `sleepers` tells the waker whether to wake at all; both
  * sides are sequentially consistent, so one of them always sees the other. */
-static void await(int32_t *address, int32_t old, int32_t *sleepers) {
+static void wait_for(int32_t *address, int32_t old, int32_t *sleepers) {
   for (int i = 0; i < SPINS; i++) {
     if (__atomic_load_n(address, __ATOMIC_ACQUIRE) != old) return;
     relax();
@@ -246,7 +246,7 @@ struct weir_device {
   int32_t stop;
   weir_program *job;
 #ifdef __wasm__
-  int32_t lock, lock_sleepers;
+  int32_t lock;
 #else
   pthread_mutex_t lock;
 #endif
@@ -260,7 +260,7 @@ static void meet(weir_team *team) {
     __atomic_store_n(&team->arrived, 0, __ATOMIC_RELAXED);
     advance(&team->phase, &team->sleepers);
   } else {
-    await(&team->phase, phase, &team->sleepers);
+    wait_for(&team->phase, phase, &team->sleepers);
   }
 }
 
@@ -570,7 +570,7 @@ weir_status weir_program_run(weir_program *p, const int32_t *registers, int coun
 static void serve(weir_device *device, int tid) {
   worker *self = &device->workers[tid];
   for (int32_t seen = 0;; seen++) {
-    await(&self->go, seen, &self->sleepers);
+    wait_for(&self->go, seen, &self->sleepers);
     if (__atomic_load_n(&device->stop, __ATOMIC_ACQUIRE)) return;
     walk(device->job, tid, device->team.nth);
   }
@@ -578,10 +578,19 @@ static void serve(weir_device *device, int tid) {
 
 #ifdef __wasm__
 void weir_worker(weir_device *device, int tid) { serve(device, tid); }
+void weir_device_stop(weir_device *device) {
+  __atomic_store_n(&device->stop, 1, __ATOMIC_RELEASE);
+  for (int i = 1; i <= device->started; i++) advance(&device->workers[i].go, &device->workers[i].sleepers);
+}
 /* The host starts workers itself and then says so with weir_device_threads. */
 static int start_workers(weir_device *device, int wanted) { return wanted < device->started ? wanted : device->started; }
-static void lock_device(weir_device *device) { (void)device; }
-static void unlock_device(weir_device *device) { (void)device; }
+static void lock_device(weir_device *device) {
+  while (__atomic_exchange_n(&device->lock, 1, __ATOMIC_SEQ_CST)) park(&device->lock, 1);
+}
+static void unlock_device(weir_device *device) {
+  __atomic_store_n(&device->lock, 0, __ATOMIC_SEQ_CST);
+  unpark(&device->lock);
+}
 #else
 static void *serve_thread(void *argument) {
   worker *self = argument;

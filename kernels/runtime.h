@@ -66,6 +66,7 @@ void weir_release(void *data, int64_t bytes);
 #ifdef __wasm__
 /* What a worker of the WebAssembly build runs for ever; see wasm.c. */
 void weir_worker(weir_device *device, int tid);
+void weir_device_stop(weir_device *device); /* workers return */
 #endif
 
 #endif

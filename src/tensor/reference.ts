@@ -156,7 +156,7 @@ export const indexMessage = (tensor: Tensor, index: number, at: number): string 
 
 /** Buffers for every base tensor that outlives a run: bound ones checked for dtype and size, the others newly allocated. */
 export function bindBuffers(
-  device: Device,
+  device: Pick<Device, "buffer">,
   program: Program,
   bindings: Record<string, DeviceBuffer>,
 ): Map<Tensor, DeviceBuffer> {

@@ -1,5 +1,6 @@
 // The test harness of all instruction families: one program on every device, results compared; gradients against central
-// differences. For tests only; it holds no data of its own.
+// differences. For tests only; it holds no data of its own. After a change to kernels/ both builds must be made anew:
+// npm run build -- --keep-going; npm run build:wasm -- --keep-going (a file that does not compile is left out, for work on others).
 //
 //   checkOp({ build, registers, inputs, tolerance })   reference f64 ↔ reference f32, native (every instruction set; 1, 2, 3 threads,
 //                                                      the same bits), wasm
@@ -14,6 +15,7 @@ import { NativeDevice, nativeIsas } from "./native.ts";
 import { add, copy, dot } from "./ops/elementwise.ts";
 import { maxDim, Program, type Tensor } from "./program.ts";
 import { ReferenceDevice } from "./reference.ts";
+import { WasmDevice, wasmFeatures } from "./wasm.ts";
 
 export type TestData = ArrayLike<number> | ArrayBufferView;
 
@@ -201,6 +203,12 @@ export async function fastDevices(): Promise<{ name: string; open(threads: numbe
     } catch (error) {
       note(`the native device is NOT tested: ${(error as Error).message.split("\n")[0]}; npm run build makes it`);
     }
+  }
+  if (wanted.includes("wasm")) {
+    found.push({ name: "wasm simd128", open: (threads) => WasmDevice.open({ threads, relaxed: false, grain: 0 }) });
+    if (wasmFeatures().relaxed)
+      found.push({ name: "wasm relaxed", open: (threads) => WasmDevice.open({ threads, relaxed: true, grain: 0 }) });
+    else note("WebAssembly with relaxed SIMD is NOT tested: this runtime lacks it");
   }
   return found;
 }
