@@ -16,7 +16,7 @@ const LANES = 64;
 /** Keys after which a partial result is closed and folded into the running one; fixed so that bits never depend on threads. */
 export const SPLIT = 256;
 
-const padded = (n: number): number => Math.ceil(n / PAD) * PAD;
+export const padded = (n: number): number => Math.ceil(n / PAD) * PAD;
 
 /** Floats per thread for tiled attention, forward and backward. */
 export const tileScratch = (dk: number, dv: number): number =>

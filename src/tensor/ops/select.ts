@@ -6,10 +6,11 @@
 // Index score of key s for row t: scale · Σ_j w[t,j] · ReLU(q[t,j] · k[s]). Of equal scores the lower position wins; lists come
 // out in ascending order, −1 after the last. A selection has no gradient.
 import { defineOp, type Value } from "../op.ts";
-import { expectDtype, expectRank, expectShape, ProgramError, type Tensor } from "../program.ts";
+import { expectDtype, expectRank, expectShape, maxDim, ProgramError, type Tensor } from "../program.ts";
 import { cacheColumns, readCacheRow } from "./cache.ts";
 import { floats } from "./elementwise.ts";
 import { expectIndices, fixedDim } from "./indices.ts";
+import { padded, SLOTS } from "./scratch.ts";
 
 const HADAMARD = defineOp({
   name: "hadamard",
@@ -110,8 +111,20 @@ function checkIndexer(op: string, q: Tensor, w: Tensor): { heads: number; width:
   return { heads, width: fixedDim(op, "the indexer's head width", q.shape[2]) };
 }
 
-/** Rows of scores that the kernels hold at a time; also said in kernels/select.c. */
+/** Keys per product, and rows of scores that the kernels hold at a time; kernels/select.c says the same. */
+const SCORE_STEP = 24;
 const SCORE_ROWS = 8;
+
+/** Scores, transposed queries and working memory of the selecting kernels, in the order they take them. */
+function selectScratch(q: Tensor, capacity: number): Tensor[] {
+  const [heads, width] = q.shape.slice(1) as number[];
+  const f32 = (rows: number, columns: number): Tensor => q.program.temp("f32", [rows, columns]);
+  return [
+    f32(SCORE_ROWS, capacity),
+    f32(SCORE_ROWS, width * padded(heads)),
+    f32(SLOTS, SCORE_STEP * (padded(width) + padded(heads))),
+  ];
+}
 
 /**
  * For every row t the topK best rows among first[t] … first[t]+count[t]−1 of k f32 [N, Di], as row numbers of k: i32 [T, topK].
@@ -129,15 +142,14 @@ export function selectTopK(
   expectDtype(op, "k", k, "f32");
   expectShape(op, "k", k, [k.shape[0], width]);
   expectIndices(op, "first", rows.first, [q.shape[0]], k.shape[0]);
-  expectIndices(op, "count", rows.count, [q.shape[0]], maxPlusOne(k.shape[0]));
+  expectIndices(op, "count", rows.count, [q.shape[0]], maxDim(k.shape[0]) + 1);
   if (!Number.isInteger(topK) || topK < 1) throw new ProgramError(`${op}: topK must be a whole number above 0`);
   const out = q.program.temp("i32", [q.shape[0], topK]);
-  const scores = q.program.temp("f32", [SCORE_ROWS, maxPlusOne(k.shape[0])]);
-  q.program.emit(SELECT_TOP_K, [q, w, k, rows.first, rows.count], [out, scores], { scale });
+  q.program.emit(SELECT_TOP_K, [q, w, k, rows.first, rows.count], [out, ...selectScratch(q, maxDim(k.shape[0]))], {
+    scale,
+  });
   return out;
 }
-
-const maxPlusOne = (d: Tensor["shape"][number]): number => (typeof d === "number" ? d : d.register.max * d.factor) + 1;
 
 const PAGED_SELECT_TOP_K = defineOp({
   name: "paged_select_top_k",
@@ -190,8 +202,12 @@ export function pagedSelectTopK(
   expectIndices(op, "rowSeq", rowSeq, [q.shape[0]], pageTable.shape[0]);
   expectIndices(op, "rowPos", rowPos, [q.shape[0]], pages * pageSize, -1);
   const out = q.program.temp("i32", [q.shape[0], topK]);
-  const scores = q.program.temp("f32", [SCORE_ROWS, pages * pageSize]);
-  q.program.emit(PAGED_SELECT_TOP_K, [q, w, keys, pageTable, rowSeq, rowPos], [out, scores], { pageSize, scale });
+  q.program.emit(
+    PAGED_SELECT_TOP_K,
+    [q, w, keys, pageTable, rowSeq, rowPos],
+    [out, ...selectScratch(q, pages * pageSize)],
+    { pageSize, scale },
+  );
   return out;
 }
 
