@@ -4,8 +4,8 @@ import { defineOp } from "../op.ts";
 import { expectDtype, expectRank, expectShape, ProgramError, type Tensor } from "../program.ts";
 import { floats } from "./elementwise.ts";
 
-/** Rows whose logits exist at the same time. */
-export const LOGIT_ROWS = 64;
+/** Rows whose logits exist at the same time: about 4 MB of them. */
+const logitRows = (vocab: number): number => Math.max(16, Math.min(256, Math.floor(2 ** 20 / vocab)));
 
 const LOGPROB = defineOp({
   name: "logprob",
@@ -46,7 +46,7 @@ const LOGPROB = defineOp({
     program.emit(
       LOGPROB_BACKWARD,
       [dlogp, x, w, targets, outputs[1]],
-      [dw, dx, program.temp("f32", [LOGIT_ROWS, w.shape[0]])],
+      [dw, dx, program.temp("f32", [logitRows(w.shape[0] as number), w.shape[0]])],
       attributes,
     );
     if (needs(0)) give(0, dx);
@@ -103,8 +103,13 @@ export function logprob(
   const { program } = x;
   const rows = x.shape[0];
   const [logp, lse, entropy] = [program.temp("f32", [rows]), program.temp("f32", [rows]), program.temp("f32", [rows])];
-  program.emit(LOGPROB, [x, w, targets], [logp, lse, entropy, program.temp("f32", [LOGIT_ROWS, w.shape[0]])], {
-    logitScale,
-  });
+  program.emit(
+    LOGPROB,
+    [x, w, targets],
+    [logp, lse, entropy, program.temp("f32", [logitRows(w.shape[0] as number), w.shape[0]])],
+    {
+      logitScale,
+    },
+  );
   return { logp, lse, entropy };
 }
