@@ -5,6 +5,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { compilerNames, findCompiler } from "../src/tensor/compiler.ts";
 import { compileUnits, families, root, sourceHash, type Unit } from "./kernels.ts";
 
 export const ISAS: Record<string, { name: string; flags: string[] }[]> = {
@@ -20,17 +21,6 @@ export const familyUnits = (arch: string): Unit[] =>
   families().flatMap((file) =>
     ISAS[arch].map(({ name, flags }) => ({ file, variant: name, flags: [...flags, `-DWEIR_ISA=${name}`] })),
   );
-
-/** The first compiler that answers, CC before all: command, and its version line. */
-export function findCompiler(): { command: string[]; version: string } | undefined {
-  const asked = process.env.CC;
-  for (const name of asked ? [asked] : ["cc", "clang", "gcc", "clang-19"]) {
-    const command = name.split(" ");
-    const answer = spawnSync(command[0], [...command.slice(1), "--version"], { encoding: "utf8" });
-    if (answer.status === 0) return { command, version: answer.stdout.split("\n")[0] };
-  }
-  return undefined;
-}
 
 /** The folder that holds node_api.h, from the npm package. */
 function headers(): string | undefined {
@@ -49,7 +39,7 @@ export async function buildNative(
 ): Promise<string> {
   if (!ISAS[process.arch]) throw new Error(`there are no native kernels for ${process.arch}`);
   const compiler = findCompiler();
-  if (!compiler) throw new Error("no C compiler was found (tried CC, cc, clang, gcc)");
+  if (!compiler) throw new Error(`no C compiler was found (tried ${compilerNames().join(", ")})`);
   const include = headers();
   if (!include) throw new Error("the package node-api-headers is not installed");
 
