@@ -9,7 +9,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { identify, localCaller } from "./caller.ts";
+import { type Caller, identify, localCaller } from "./caller.ts";
 import type { ServerConfig } from "./config.ts";
 import { ServerError } from "./errors.ts";
 import { Gateway } from "./gateway.ts";
@@ -100,8 +100,10 @@ export function createServer(options: ServerOptions): WeirServer {
     const preflight = guard(context, server);
     if (preflight) return preflight;
     const { path } = context.req;
-    if (protectedRoots.has(path.split("/", 2)[1])) {
-      const caller = await identify(context.req.raw.headers, storage, config.keys.required);
+    // Set for the server's own requests only (batches): what comes over the network has the socket's two objects there.
+    const inside = (context.env as { caller?: Caller } | undefined)?.caller;
+    if (inside || protectedRoots.has(path.split("/", 2)[1])) {
+      const caller = inside ?? (await identify(context.req.raw.headers, storage, config.keys.required));
       context.set("call", { ...context.get("call"), caller });
     }
     await next();
@@ -118,7 +120,13 @@ export function createServer(options: ServerOptions): WeirServer {
     });
   });
   mountOperations(app, server, metrics);
-  const stop = mountProtocols(app, services);
+  const dispatch = async (path: string, body: unknown, caller: Caller, signal: AbortSignal) =>
+    app.request(
+      `http://localhost${path}`,
+      { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal },
+      { caller },
+    );
+  const stop = mountProtocols(app, services, dispatch);
   const mounted = options.mount?.(app, services, database);
 
   async function close(): Promise<void> {
