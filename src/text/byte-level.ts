@@ -1,69 +1,75 @@
-// Builds a byte-level tokenizer from the parts that every file format can give: tokens in GPT-2's alphabet, merges as
-// pairs, added tokens. The formats themselves are read in huggingface.ts, gguf.ts and tiktoken.ts.
+// Builds a byte-level tokenizer from the parts that every file format can give: tokens, merges, added tokens. The formats themselves are read in huggingface.ts, gguf.ts and tiktoken.ts.
 
 import type { AddedToken } from "./added.ts";
-import { alphabetToBytes, BYTE_TO_CHAR } from "./alphabet.ts";
 import { BytePairEncoder, latin1 } from "./bpe.ts";
 import { TextError } from "./errors.ts";
 import { PairTable } from "./pairs.ts";
 import type { PreTokenizer } from "./pretokenize.ts";
+import { TokenBytes } from "./token-bytes.ts";
 import { type SpecialIds, VocabularyTokenizer } from "./tokenizer.ts";
 
 /** No vocabulary in use has more than a few hundred thousand tokens; more is a damaged or hostile file. */
 export const MAX_TOKENS = 1 << 22;
 
 export interface ByteLevelParts {
-  /** Token by id in GPT-2's alphabet; added tokens may be among them and are taken literally. */
-  tokens: (string | undefined)[];
-  /** Merges, best first: "left right" or [left, right]; or a table made elsewhere. */
-  merges: readonly (string | readonly string[])[] | PairTable;
+  bytes: TokenBytes;
+  /** How the vocabulary spells a token; ids without one are undefined. */
+  spelling(id: number): string | undefined;
+  pairs: PairTable;
+  /** Token ids by their bytes as Latin-1, set when pieces that are whole tokens are not merged (Llama 3). */
+  whole?: Map<string, number>;
   added: AddedToken[];
   special: SpecialIds;
   pre: PreTokenizer;
   unk?: number;
-  /** Pieces that are tokens as a whole are not merged (Llama 3). */
-  ignoreMerges?: boolean;
   normalize?: (text: string) => string;
-  /** How errors call the source. */
-  source: string;
 }
 
-/** The tokenizer of a byte-level vocabulary. @throws TextError when merges and tokens do not fit together. */
+/** The tokenizer of a byte-level vocabulary. */
 export function byteLevelTokenizer(parts: ByteLevelParts): VocabularyTokenizer {
-  const { tokens, source } = parts;
+  const { bytes, pairs, unk, whole } = parts;
   const addedIds = new Set(parts.added.map((token) => token.id));
-  const ids = new Map<string, number>();
-  tokens.forEach((token, id) => {
-    if (token !== undefined && !addedIds.has(id) && !ids.has(token)) ids.set(token, id);
-  });
-  const pairs = parts.merges instanceof PairTable ? parts.merges : readMerges(parts.merges, ids, source);
-  const byteIds = new Int32Array(256);
-  for (let byte = 0; byte < 256; byte++) byteIds[byte] = ids.get(BYTE_TO_CHAR[byte]) ?? -1;
-  let whole: Map<string, number> | undefined;
-  if (parts.ignoreMerges) {
-    whole = new Map();
-    for (const [token, id] of ids) {
-      const bytes = alphabetToBytes(token);
-      if (bytes) whole.set(latin1(bytes), id);
-    }
+  const byteIds = new Int32Array(256).fill(-1);
+  for (let id = bytes.count - 1; id >= 0; id--) {
+    if (bytes.length(id) === 1 && !addedIds.has(id)) byteIds[bytes.data[bytes.offsets[id]]] = id;
   }
   return new VocabularyTokenizer({
-    tokens,
-    // A token outside the alphabet can only be there as literal text.
-    bytes: (id) => alphabetToBytes(tokens[id] ?? "") ?? new TextEncoder().encode(tokens[id]),
+    count: bytes.count,
+    spelling: parts.spelling,
+    bytes: (id) => bytes.of(id),
     added: parts.added,
     special: parts.special,
-    encoder: new BytePairEncoder({ pairs, byteIds, unk: parts.unk, whole }, parts.pre),
+    encoder: new BytePairEncoder({ pairs, byteIds, bytes, unk, whole }, parts.pre),
     normalize: parts.normalize,
   });
 }
 
-function readMerges(
-  merges: readonly (string | readonly string[])[],
-  ids: Map<string, number>,
-  source: string,
-): PairTable {
-  const table = new PairTable(merges.length);
+/** A vocabulary written in GPT-2's alphabet, as tokenizer.json and GGUF files have it. */
+export interface SpelledVocabulary {
+  /** Token by id; added tokens may be among them and are taken literally. */
+  tokens: (string | undefined)[];
+  /** Best first: "left right" or [left, right]. */
+  merges: readonly unknown[];
+  added: readonly AddedToken[];
+  /** Whether pieces that are tokens as they stand skip the merging. */
+  ignoreMerges: boolean;
+  /** How errors call the source. */
+  source: string;
+}
+
+/** The parts that follow from tokens and merges. @throws TextError when they do not fit together. */
+export function readSpelled(
+  vocabulary: SpelledVocabulary,
+): Pick<ByteLevelParts, "bytes" | "spelling" | "pairs" | "whole"> {
+  const { tokens, merges, source } = vocabulary;
+  const addedIds = new Set(vocabulary.added.map((token) => token.id));
+  const bytes = TokenBytes.fromAlphabet(tokens);
+  const ids = new Map<string, number>();
+  for (let id = 0; id < tokens.length; id++) {
+    const token = tokens[id];
+    if (token !== undefined && !addedIds.has(id) && !ids.has(token)) ids.set(token, id);
+  }
+  const pairs = new PairTable(merges.length);
   merges.forEach((merge, rank) => {
     let left: unknown;
     let right: unknown;
@@ -80,9 +86,14 @@ function readMerges(
         `${source}: merge ${rank} is ${JSON.stringify(merge)}, which names tokens the vocabulary lacks`,
       );
     }
-    table.add(leftId, rightId, rank, merged);
+    pairs.add(leftId, rightId, rank, merged);
   });
-  return table;
+  let whole: Map<string, number> | undefined;
+  if (vocabulary.ignoreMerges) {
+    whole = new Map();
+    for (const id of ids.values()) whole.set(latin1(bytes.of(id)), id);
+  }
+  return { bytes, spelling: (id) => tokens[id], pairs, whole };
 }
 
 /** Ends of turns that chat models of several families know under these names. */

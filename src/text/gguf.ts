@@ -1,7 +1,7 @@
 // Builds a tokenizer from the vocabulary keys of a GGUF file's metadata. The file itself is read elsewhere (checkpoint/).
 
 import { type AddedToken, looksLikeMark } from "./added.ts";
-import { byteLevelTokenizer, endOfTurnIds, MAX_TOKENS } from "./byte-level.ts";
+import { byteLevelTokenizer, endOfTurnIds, MAX_TOKENS, readSpelled } from "./byte-level.ts";
 import { TextError } from "./errors.ts";
 import { PATTERNS, patternNamed } from "./patterns.ts";
 import { preTokenizer } from "./pretokenize.ts";
@@ -137,14 +137,12 @@ export function tokenizerFromGguf(vocabulary: GgufVocabulary): VocabularyTokeniz
   }
   if (vocabulary.merges === undefined) throw new TextError("GGUF: tokenizer.ggml.merges is missing");
   const pattern = patternNamed(vocabulary.pre ?? "default");
+  const ignoreMerges = pattern === "llama-bpe";
   return byteLevelTokenizer({
-    tokens: [...tokens],
-    merges: vocabulary.merges,
+    ...readSpelled({ tokens: [...tokens], merges: vocabulary.merges, added, ignoreMerges, source: "GGUF" }),
     added,
     special,
     pre: preTokenizer(PATTERNS[pattern]),
-    ignoreMerges: pattern === "llama-bpe",
-    source: "GGUF",
   });
 }
 

@@ -1,7 +1,7 @@
 // Reads Hugging Face's tokenizer.json (byte-level BPE) with tokenizer_config.json and generation_config.json beside it.
 
 import { type AddedToken, looksLikeMark } from "./added.ts";
-import { byteLevelTokenizer, endOfTurnIds, MAX_TOKENS } from "./byte-level.ts";
+import { byteLevelTokenizer, endOfTurnIds, MAX_TOKENS, readSpelled } from "./byte-level.ts";
 import { TextError } from "./errors.ts";
 import { preTokenizerFromJson } from "./pretokenize.ts";
 import type { VocabularyTokenizer } from "./tokenizer.ts";
@@ -58,9 +58,9 @@ export function tokenizerFromHuggingFace(files: HuggingFaceFiles): VocabularyTok
   const ends = [generation.eos_token_id].flat().filter((id): id is number => Number.isInteger(id));
   const unkName = typeof model.unk_token === "string" ? model.unk_token : undefined;
   const unk = unkName === undefined ? undefined : (ids.get(unkName) ?? tokens.indexOf(unkName));
+  const ignoreMerges = model.ignore_merges === true;
   return byteLevelTokenizer({
-    tokens,
-    merges: model.merges as (string | string[])[],
+    ...readSpelled({ tokens, merges: model.merges, added, ignoreMerges, source: "tokenizer.json" }),
     added,
     special: {
       bos,
@@ -73,9 +73,7 @@ export function tokenizerFromHuggingFace(files: HuggingFaceFiles): VocabularyTok
     },
     pre: preTokenizerFromJson(root.pre_tokenizer),
     unk: unk !== undefined && unk >= 0 ? unk : undefined,
-    ignoreMerges: model.ignore_merges === true,
     normalize: readNormalizer(root.normalizer),
-    source: "tokenizer.json",
   });
 }
 

@@ -57,11 +57,9 @@ export function loadTokenizer(path: string, options: LoadOptions = {}): Tokenize
   }
   if (path.endsWith(".tiktoken") || path.endsWith(".tiktoken.gz")) {
     const bytes = readBytes(path);
-    const text = new TextDecoder().decode(
-      path.endsWith(".gz") ? gunzipSync(bytes, { maxOutputLength: MAX_BYTES }) : bytes,
-    );
+    const ranks = path.endsWith(".gz") ? gunzipSync(bytes, { maxOutputLength: MAX_BYTES }) : bytes;
     const specialFile = path.replace(/\.tiktoken(\.gz)?$/, "-special.json");
-    return tokenizerFromTiktoken(text, {
+    return tokenizerFromTiktoken(ranks, {
       pattern: options.pattern ?? "deepseek-v3",
       specials: existsSync(specialFile) ? readSpecials(specialFile, options.table ?? "v4") : [],
     });

@@ -9,6 +9,9 @@ const LINEAR_LIMIT = 96;
 export class PairTable {
   private slots: Int32Array;
   private mask: number;
+  /** One bit per hash: most pairs that do not merge are told by this small table, which stays in the processor's cache. */
+  private readonly filter: Int32Array;
+  private readonly filterMask: number;
   size = 0;
 
   constructor(expected: number) {
@@ -16,12 +19,17 @@ export class PairTable {
     while (capacity < expected * 2) capacity *= 2;
     this.mask = capacity - 1;
     this.slots = new Int32Array(capacity * 4).fill(-1);
+    this.filterMask = Math.min(capacity * 4, 1 << 20) - 1;
+    this.filter = new Int32Array((this.filterMask + 1) >> 5);
   }
 
   /** Adds a pair unless it is there already: the first, better rank stays. */
   add(left: number, right: number, rank: number, merged: number): void {
     if ((this.size + 1) * 2 > this.mask + 1) this.grow();
-    let slot = hash(left, right) & this.mask;
+    const h = hash(left, right);
+    const bit = (h >>> 12) & this.filterMask;
+    this.filter[bit >> 5] |= 1 << (bit & 31);
+    let slot = h & this.mask;
     const { slots } = this;
     while (slots[slot * 4] !== -1) {
       if (slots[slot * 4] === left && slots[slot * 4 + 1] === right) return;
@@ -44,8 +52,11 @@ export class PairTable {
 
   /** Where the pair's rank stands in `data` (the merged id follows), or -1 when the two do not merge. */
   find(left: number, right: number): number {
+    const h = hash(left, right);
+    const bit = (h >>> 12) & this.filterMask;
+    if ((this.filter[bit >> 5] & (1 << (bit & 31))) === 0) return -1;
     const { slots, mask } = this;
-    let at = (hash(left, right) & mask) * 4;
+    let at = (h & mask) * 4;
     for (;;) {
       const here = slots[at];
       if (here === left && slots[at + 1] === right) return at + 2;
@@ -58,13 +69,18 @@ export class PairTable {
     return this.slots;
   }
 
+  /** Calls `visit` for every merge, in no particular order. */
+  forEach(visit: (left: number, right: number, rank: number, merged: number) => void): void {
+    const { slots } = this;
+    for (let i = 0; i < slots.length; i += 4) {
+      if (slots[i] !== -1) visit(slots[i], slots[i + 1], slots[i + 2], slots[i + 3]);
+    }
+  }
+
   /** All merges as [left, right, merged], by rank. */
   list(): [number, number, number][] {
     const found: [number, number, number, number][] = [];
-    const { slots } = this;
-    for (let i = 0; i < slots.length; i += 4) {
-      if (slots[i] !== -1) found.push([slots[i], slots[i + 1], slots[i + 3], slots[i + 2]]);
-    }
+    this.forEach((left, right, rank, merged) => found.push([left, right, merged, rank]));
     return found.sort((a, b) => a[3] - b[3]).map(([left, right, merged]) => [left, right, merged]);
   }
 }
@@ -75,35 +91,39 @@ function hash(left: number, right: number): number {
 }
 
 /**
- * Merges the symbols of one piece in place: always the adjacent pair of lowest rank, the leftmost of equals, until none
- * merges. `symbols` holds `count` token ids; the result is how many are left.
+ * Merges symbols in place: always the adjacent pair of lowest rank, the leftmost of equals, until none merges. The symbols
+ * are the token ids symbols[from, end); the result is the new end.
  */
 export class Merger {
   private readonly pairs: PairTable;
-  private ranks = new Int32Array(LINEAR_LIMIT);
-  private merged = new Int32Array(LINEAR_LIMIT);
+  private readonly ranks = new Int32Array(LINEAR_LIMIT);
+  private readonly merged = new Int32Array(LINEAR_LIMIT);
 
   constructor(pairs: PairTable) {
     this.pairs = pairs;
   }
 
-  merge(symbols: Int32Array, count: number): number {
-    if (count < 2) return count;
-    return count <= LINEAR_LIMIT ? this.mergeLinear(symbols, count) : this.mergeHeap(symbols, count);
+  merge(symbols: Int32Array, from: number, end: number): number {
+    const count = end - from;
+    if (count < 2) return end;
+    if (count === 2) {
+      const at = this.pairs.find(symbols[from], symbols[from + 1]);
+      if (at < 0) return end;
+      symbols[from] = this.pairs.data[at + 1];
+      return from + 1;
+    }
+    return count <= LINEAR_LIMIT ? this.mergeLinear(symbols, from, end) : this.mergeHeap(symbols, from, end);
   }
 
-  /** Scans for the best pair again after each merge: the fastest way for words. */
-  mergeLinear(symbols: Int32Array, count: number): number {
-    if (this.ranks.length < count) {
-      this.ranks = new Int32Array(count * 2);
-      this.merged = new Int32Array(count * 2);
-    }
+  /** Scans for the best pair again after each merge: the fastest way for words. At most LINEAR_LIMIT symbols. */
+  mergeLinear(symbols: Int32Array, from: number, end: number): number {
     const { pairs, ranks, merged } = this;
     const data = pairs.data;
+    let count = end - from;
     let best = -1;
     let bestRank = NONE;
     for (let i = 0; i + 1 < count; i++) {
-      const at = pairs.find(symbols[i], symbols[i + 1]);
+      const at = pairs.find(symbols[from + i], symbols[from + i + 1]);
       if (at < 0) ranks[i] = NONE;
       else {
         const rank = data[at];
@@ -116,20 +136,20 @@ export class Merger {
       }
     }
     while (best >= 0) {
-      symbols[best] = merged[best];
+      symbols[from + best] = merged[best];
       count--;
       for (let i = best + 1; i < count; i++) {
-        symbols[i] = symbols[i + 1];
+        symbols[from + i] = symbols[from + i + 1];
         ranks[i] = ranks[i + 1];
         merged[i] = merged[i + 1];
       }
       if (best > 0) {
-        const at = pairs.find(symbols[best - 1], symbols[best]);
+        const at = pairs.find(symbols[from + best - 1], symbols[from + best]);
         ranks[best - 1] = at < 0 ? NONE : data[at];
         if (at >= 0) merged[best - 1] = data[at + 1];
       }
       if (best + 1 < count) {
-        const at = pairs.find(symbols[best], symbols[best + 1]);
+        const at = pairs.find(symbols[from + best], symbols[from + best + 1]);
         ranks[best] = at < 0 ? NONE : data[at];
         if (at >= 0) merged[best] = data[at + 1];
       }
@@ -142,12 +162,14 @@ export class Merger {
         }
       }
     }
-    return count;
+    return from + count;
   }
 
   /** The same through a binary heap of (rank, position) and a linked list of the symbols left. */
-  mergeHeap(symbols: Int32Array, count: number): number {
+  mergeHeap(all: Int32Array, from: number, end: number): number {
     const { pairs } = this;
+    const symbols = all.subarray(from, end);
+    const count = end - from;
     const data = pairs.data;
     const next = new Int32Array(count);
     const previous = new Int32Array(count);
@@ -210,6 +232,6 @@ export class Merger {
     }
     let left = 0;
     for (let i = 0; i < count; i = next[i]) symbols[left++] = symbols[i];
-    return left;
+    return from + left;
   }
 }

@@ -32,7 +32,8 @@ export function sentencePieceTokenizer(parts: SentencePieceParts): VocabularyTok
     }
   }
   return new VocabularyTokenizer({
-    tokens: [...tokens],
+    count: tokens.length,
+    spelling: (id) => tokens[id],
     bytes: (id) => {
       const byte = byteToken(tokens[id]);
       return byte === undefined ? new TextEncoder().encode(tokens[id].replaceAll(SPACE, " ")) : Uint8Array.of(byte);

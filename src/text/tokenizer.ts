@@ -80,8 +80,10 @@ export interface OrdinaryEncoder {
 }
 
 export interface VocabularyParts {
-  /** Token by id as the vocabulary spells it; ids without a token are undefined. */
-  tokens: (string | undefined)[];
+  /** One more than the highest id that is not an added token's. */
+  count: number;
+  /** The token as the vocabulary spells it; ids without a token are undefined. */
+  spelling(id: number): string | undefined;
   /** The bytes a token stands for. */
   bytes(id: number): Uint8Array;
   added: AddedToken[];
@@ -102,17 +104,22 @@ export class VocabularyTokenizer implements Tokenizer {
   private readonly added: AddedTokens;
   private readonly control: Uint8Array;
   private byToken: Map<string, number> | undefined;
-  private byteCache: (Uint8Array | undefined)[] = [];
+  private readonly addedBytes = new Map<number, Uint8Array>();
+  private readonly addedContent = new Map<number, string>();
 
   constructor(parts: VocabularyParts) {
     this.parts = parts;
     this.special = parts.special;
     this.added = new AddedTokens(parts.added);
-    let top = parts.tokens.length;
+    let top = parts.count;
     for (const token of parts.added) top = Math.max(top, token.id + 1);
     this.vocabSize = top;
     this.control = new Uint8Array(top);
-    for (const token of parts.added) if (token.control) this.control[token.id] = 1;
+    for (const { id, content, control } of parts.added) {
+      if (control) this.control[id] = 1;
+      this.addedBytes.set(id, new TextEncoder().encode(content));
+      this.addedContent.set(id, content);
+    }
     for (const id of [parts.special.bos, parts.special.eos, parts.special.pad]) {
       if (id === undefined) continue;
       if (!Number.isInteger(id) || id < 0 || id >= top) {
@@ -204,9 +211,10 @@ export class VocabularyTokenizer implements Tokenizer {
   idOf(token: string): number | undefined {
     if (this.byToken === undefined) {
       this.byToken = new Map();
-      this.parts.tokens.forEach((known, id) => {
-        if (known !== undefined && !this.byToken!.has(known)) this.byToken!.set(known, id);
-      });
+      for (let id = 0; id < this.parts.count; id++) {
+        const known = this.parts.spelling(id);
+        if (known !== undefined && !this.byToken.has(known)) this.byToken.set(known, id);
+      }
       for (const { content, id } of this.parts.added) this.byToken.set(content, id);
     }
     return this.byToken.get(token);
@@ -214,28 +222,18 @@ export class VocabularyTokenizer implements Tokenizer {
 
   tokenOf(id: number): string {
     this.check(id);
-    return this.addedById(id)?.content ?? this.parts.tokens[id] ?? "";
+    return this.addedContent.get(id) ?? this.parts.spelling(id) ?? "";
   }
 
   bytesOf(id: number): Uint8Array {
-    const known = this.byteCache[id];
-    if (known !== undefined) return known;
     this.check(id);
-    const added = this.addedById(id);
-    let bytes = NO_BYTES;
-    if (added) bytes = new TextEncoder().encode(added.content);
-    else if (this.parts.tokens[id] !== undefined) bytes = this.parts.bytes(id) as Uint8Array<ArrayBuffer>;
-    return (this.byteCache[id] = bytes);
+    const added = this.addedBytes.get(id);
+    if (added) return added;
+    return id < this.parts.count ? this.parts.bytes(id) : NO_BYTES;
   }
 
   isControl(id: number): boolean {
     return this.control[id] === 1;
-  }
-
-  private addedMap: Map<number, AddedToken> | undefined;
-  private addedById(id: number): AddedToken | undefined {
-    this.addedMap ??= new Map(this.parts.added.map((token) => [token.id, token]));
-    return this.addedMap.get(id);
   }
 
   private check(id: number): void {
