@@ -13,8 +13,8 @@ export type Answer =
   | { kind: "division"; quotient: string; remainder: string }
   /** Several numbers: named unknowns, a vector, a ratio (ordered), or roots and pairs (any order). */
   | { kind: "numbers"; values: string[]; ordered: boolean; names?: string[] }
-  /** Any expression that uses each of `numbers` exactly once and has the value `target`. */
-  | { kind: "make"; numbers: number[]; target: number }
+  /** Any expression that uses each of `numbers` exactly once (`inOrder`: as given, without brackets) and has the value `target`. */
+  | { kind: "make"; numbers: number[]; target: number; inOrder?: boolean }
   /** The first wrong step of a solution, counted from 1; 0 when every step is right. */
   | { kind: "verdict"; step: number }
   /** A hint: helps without telling `secret`. */

@@ -3,11 +3,12 @@
 import type { Skill, SkillClass } from "./problem.ts";
 import { ALGEBRA } from "./skills/algebra.ts";
 import { CORE } from "./skills/core.ts";
+import { HUNTS } from "./skills/hunts.ts";
 import { SCHOOL } from "./skills/school.ts";
 import { WORD_PROBLEMS } from "./skills/stories.ts";
 import { UNIVERSITY } from "./skills/university.ts";
 
-export const SKILLS: readonly Skill[] = [...CORE, ...SCHOOL, ...ALGEBRA, ...UNIVERSITY, ...WORD_PROBLEMS];
+export const SKILLS: readonly Skill[] = [...CORE, ...SCHOOL, ...ALGEBRA, ...UNIVERSITY, ...WORD_PROBLEMS, ...HUNTS];
 
 const byId = new Map(SKILLS.map((s) => [s.id, s]));
 

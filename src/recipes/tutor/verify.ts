@@ -142,8 +142,11 @@ export function matches(answer: Answer, box: string): boolean {
     }
     case "make": {
       const expression = text.replace(new RegExp(`= *${answer.target}$`), "").trim();
-      const used = (expression.match(/\d+/g) ?? []).map(Number).sort((a, b) => a - b);
-      const due = [...answer.numbers].sort((a, b) => a - b);
+      const used = (expression.match(/\d+/g) ?? []).map(Number);
+      const due = [...answer.numbers];
+      if (answer.inOrder) {
+        if (/[()]/.test(expression)) return false;
+      } else for (const numbers of [used, due]) numbers.sort((a, b) => a - b);
       if (used.length !== due.length || used.some((n, i) => n !== due[i]) || /[.^%]/.test(expression)) return false;
       const value = evaluate(expression);
       return !!value && equal(value, rational(answer.target));
