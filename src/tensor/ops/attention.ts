@@ -143,7 +143,7 @@ const ATTENTION = defineOp({
     program.emit(
       ATTENTION_BACKWARD,
       [q, k, v, starts, outputs[0], outputs[1], gradient.out, gradient.lse],
-      [dq, dk, dv, like(outputs[1]), scratch],
+      [dq, dk, dv, scratch],
       attributes,
     );
     [dq, dk, dv].forEach((d, i) => needs(i) && give(i, d));
