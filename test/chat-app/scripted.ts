@@ -47,10 +47,12 @@ function record(text: string, n: number): TokenRecord {
       [" maybe", Math.log((1 - p) * 0.6)],
       [" the", Math.log((1 - p) * 0.3)],
     ],
-    routes: Array.from({ length: layers }, (_, layer) => [
-      (n * 7 + layer * 3) % experts,
-      (n * 5 + layer * 11 + 1) % experts,
-    ]),
+    // A few favourites per layer and a tail, as trained routers show.
+    routes: Array.from({ length: layers }, (_, layer) => {
+      const favourite = (layer * 5 + (n % 3) * (layer + 1)) % experts;
+      const other = (n * n + layer * 7 + 3) % experts;
+      return [favourite, other === favourite ? (other + 1) % experts : other];
+    }),
   };
 }
 
@@ -67,8 +69,8 @@ const tutor: Tutor = {
     const sign = skill === "mul" ? "×" : "+";
     return { skill, difficulty, question: language === "zh" ? `计算 ${a}${sign}5` : `What is ${a} ${sign} 5?` };
   },
-  mark: (_question, solution, language) => {
-    const steps = solution
+  mark: (_question, { working }, language) => {
+    const steps = working
       .split("\n")
       .filter((line) => line.trim() !== "")
       .map((text) => {

@@ -246,7 +246,7 @@ export class Answers {
       }
     }
     try {
-      this.#usage.add(running.account, answer.model, writer.usage ?? writer.leastUsage());
+      if (writer.usage) this.#usage.add(running.account, answer.model, writer.usage);
       this.#running.delete(running.conversation);
       writer.finish(outcome);
     } catch (error) {
@@ -295,6 +295,7 @@ export class Answers {
       inside: settings.inside ?? false,
       signal,
     });
+    try {
     for await (const event of events) {
       if (event.type === "finish")
         status =
@@ -307,8 +308,12 @@ export class Answers {
                 : "done";
       else writer.take(event);
     }
-    writer.flush();
-    writer.progress();
+    } catch (error) {
+      // Engines may end an aborted request with an error; that is the end that was asked for.
+      if (!signal.aborted) throw error;
+    } finally {
+      writer.endPass(signal.aborted);
+    }
     return signal.aborted ? "stopped" : status;
   }
 }
@@ -322,7 +327,8 @@ class AnswerWriter {
   #started: number;
   #timing: Omit<AnswerTiming, "totalMs"> = {};
   #thinking = false;
-  /** Pieces of text received: at least one token each. */
+  #passStarted: number;
+  /** Pieces of text received and not yet counted by the engine: at least one token each. */
   #pieces = 0;
   #pending: Omit<Frame, "id" | "n"> = {};
   #timer: NodeJS.Timeout | undefined;
@@ -334,7 +340,7 @@ class AnswerWriter {
     this.#running = running;
     this.#conversations = conversations;
     this.#now = now;
-    this.#started = this.#loggedAt = now();
+    this.#started = this.#loggedAt = this.#passStarted = now();
   }
 
   event(event: LogEvent): void {
@@ -343,8 +349,10 @@ class AnswerWriter {
 
   take(event: Exclude<AnswerEvent, { type: "finish" }>): void {
     const elapsed = this.#now() - this.#started;
-    if (event.type === "usage") this.#addUsage(event.usage);
-    else if (event.type === "queued")
+    if (event.type === "usage") {
+      this.#addUsage(event.usage);
+      this.#pieces = 0;
+    } elseif (event.type === "queued")
       this.#pending.queue = { position: event.position, estimatedWaitMs: event.estimatedWaitMs };
     else if (event.type === "token") {
       (this.#pending.tokens ??= []).push(event.token);
@@ -367,7 +375,7 @@ class AnswerWriter {
       this.usage = usage;
       return;
     }
-    const sum = { ...usage };
+    const sum = { ...usage, promptTokens: Math.max(usage.promptTokens, before.promptTokens) };
     for (const key of ["completionTokens", "reasoningTokens", "queueMs", "prefillMs", "decodeMs"] as const)
       sum[key] += before[key];
     if (usage.cost && before.cost) sum.cost = { ...usage.cost, amount: usage.cost.amount + before.cost.amount };
@@ -375,11 +383,22 @@ class AnswerWriter {
     this.usage = sum;
   }
 
-  /** What is certain of an answer whose engine ended without counting. */
-  leastUsage(): AnswerUsage {
-    const decodeMs = this.#now() - this.#started;
-    const none = { promptTokens: 0, cachedTokens: 0, queueMs: 0, prefillMs: 0 };
-    return { ...none, completionTokens: this.#pieces, reasoningTokens: 0, decodeMs };
+  /** Ends one request to the engine. One that was stopped before it counted is counted by its pieces of text. */
+  endPass(aborted: boolean): void {
+    if (aborted && this.#pieces > 0)
+      this.#addUsage({
+        promptTokens: 0,
+        cachedTokens: 0,
+        completionTokens: this.#pieces,
+        reasoningTokens: 0,
+        queueMs: 0,
+        prefillMs: 0,
+        decodeMs: this.#now() - this.#passStarted,
+      });
+    this.#pieces = 0;
+    this.#passStarted = this.#now();
+    this.flush();
+    this.progress();
   }
 
   flush(): void {

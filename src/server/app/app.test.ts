@@ -665,7 +665,7 @@ test("the tutor's skills, exercises and marks come through", async () => {
   assert.equal(exercise.question, "What is 101 + 5?");
   const { marks } = await page.send("POST", "/tutor/mark", {
     question: "x",
-    solution: "1 + 1 = 2\n2 + 2 = 5",
+    working: "1 + 1 = 2\n2 + 2 = 5",
     language: "en",
   });
   assert.deepEqual(

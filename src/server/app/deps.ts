@@ -56,8 +56,8 @@ export interface Tutor {
   skills(): TutorSkill[];
   /** Difficulty 1–5. The same seed gives the same exercise. */
   exercise(skill: string, difficulty: number, language: Language, seed: number): TutorExercise;
-  /** Marks a worked solution: thinking and answer as text, one step per line. */
-  mark(question: string, solution: string, language: Language): TutorMarks;
+  /** Marks a worked solution: the working, one step per line, and the final answer (empty where there is none yet). */
+  mark(question: string, solution: { working: string; answer: string }, language: Language): TutorMarks;
 }
 
 export interface AppDeps {

@@ -94,8 +94,13 @@ export function modelRoutes(api: Hono<AppEnv>, deps: AppDeps, usage: UsageBook):
   api.post("/tutor/mark", async (c) => {
     const body = await readBody(
       c,
-      z.object({ question: z.string().max(10_000), solution: z.string().max(100_000), language }),
+      z.object({
+        question: z.string().max(10_000),
+        working: z.string().max(100_000),
+        answer: z.string().max(100_000).default(""),
+        language,
+      }),
     );
-    return c.json({ marks: tutor().mark(body.question, body.solution, body.language) });
+    return c.json({ marks: tutor().mark(body.question, body, body.language) });
   });
 }

@@ -6,9 +6,10 @@ import { open, openConversation } from "../state/conversation.ts";
 import { prefer, usePreferences } from "../state/preferences.ts";
 import { useStore } from "../state/store.ts";
 import { useWords } from "../words/index.ts";
-import { Composer } from "./Composer.tsx";
+import { Composer, write } from "./Composer.tsx";
 import { ConversationMenu } from "./ConversationMenu.tsx";
 import { MessageList } from "./MessageList.tsx";
+import { useChatSettings } from "./settings.ts";
 
 const Inside = lazy(() => import("./Inside.tsx"));
 
@@ -19,6 +20,7 @@ export function ChatView({ id, folder, onMenu }: { id: string | undefined; folde
   const error = useStore(open, (value) => value.error);
   const offline = useStore(open, (value) => value.offline);
   const title = useStore(open, (value) => value.state.title);
+  const tutor = useChatSettings().model?.tutor;
   const empty = useStore(open, (value) => value.state.head === null);
   useEffect(() => {
     openConversation(id, folder);
@@ -60,6 +62,17 @@ export function ChatView({ id, folder, onMenu }: { id: string | undefined; folde
             <Mark size={52} />
             <h2>{words.greeting}</h2>
             <p>{words.greetingHint}</p>
+            {tutor && (
+              <ul className="examples">
+                {words.examples.map((example) => (
+                  <li key={example}>
+                    <button type="button" onClick={() => write(example)}>
+                      {example}
+                    </button>
+                  </li>
+                ))}
+              </ul>
+            )}
           </div>
         ) : (
           <MessageList />

@@ -204,11 +204,17 @@ function useMarks(message: ChatMessage, wanted: boolean): TutorMarks | undefined
   const language = useLanguage();
   const [marks, setMarks] = useState<TutorMarks>();
   const question = wanted ? pathTo(open.get().state.messages, message.parent).at(-1)?.content : undefined;
-  const solution = `${message.reasoning ?? ""}\n${message.content}`.slice(0, 100_000);
+  const working = (message.reasoning ?? "").slice(0, 100_000);
+  const answer = message.content.slice(0, 100_000);
   useEffect(() => {
     if (question === undefined) return;
     let current = true;
-    call<{ marks: TutorMarks }>("POST", "/tutor/mark", { question: question.slice(0, 10_000), solution, language })
+    call<{ marks: TutorMarks }>("POST", "/tutor/mark", {
+      question: question.slice(0, 10_000),
+      working,
+      answer,
+      language,
+    })
       .then(
         (read) =>
           current && setMarks(read.marks.steps.some((step) => step.right !== undefined) ? read.marks : undefined),
@@ -217,7 +223,7 @@ function useMarks(message: ChatMessage, wanted: boolean): TutorMarks | undefined
     return () => {
       current = false;
     };
-  }, [question, solution, language]);
+  }, [question, working, answer, language]);
   return marks;
 }
 

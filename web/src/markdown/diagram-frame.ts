@@ -12,8 +12,9 @@ addEventListener("message", async ({ source, data }) => {
       maxEdges: 1000,
     });
     const { svg } = await mermaid.render("diagram", data.source);
-    document.getElementById("picture")!.innerHTML = svg;
-    parent.postMessage({ kind: "drawn", height: document.documentElement.scrollHeight }, "*");
+    const picture = document.getElementById("picture")!;
+    picture.innerHTML = svg;
+    parent.postMessage({ kind: "drawn", height: picture.getBoundingClientRect().height }, "*");
   } catch {
     parent.postMessage({ kind: "failed" }, "*");
   }

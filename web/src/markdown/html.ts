@@ -90,6 +90,8 @@ const purify: Config = {
   ],
   ALLOWED_ATTR: ["class", "href", "rel", "target", "start", "role", "tabindex", "aria-label", "data-lang", "data-tex"],
   ALLOW_DATA_ATTR: false,
+  // Attributes that are no addresses, so that the rule for addresses below is not asked about them.
+  ADD_URI_SAFE_ATTR: ["data-lang", "data-tex", "rel", "role", "start", "tabindex", "target"],
   ALLOWED_URI_REGEXP: /^(?:https?:|mailto:)/i,
   RETURN_DOM_FRAGMENT: true,
 };

@@ -48,7 +48,7 @@ export default function Tutor({ onMenu }: { onMenu(): void }) {
     action.run(async () => {
       const read = await call<{ marks: TutorMarks }>("POST", "/tutor/mark", {
         question: exercise.question,
-        solution: text,
+        working: text,
         language,
       });
       setMarks(read.marks);

@@ -54,6 +54,7 @@ export const en = {
   you: "You",
   greeting: "What shall we think about?",
   greetingHint: "Everything stays on this machine.",
+  examples: ["What is 47 × 36?", "3(x + 2) = 27, find x", "Make 24 from 3, 8, 8, 3", "7 % of 300?"],
   placeholder: "Message",
   send: "Send",
   stop: "Stop",

@@ -54,6 +54,7 @@ export const zh: Words = {
   you: "你",
   greeting: "今天想一起思考什么？",
   greetingHint: "所有内容都留在这台机器上。",
+  examples: ["计算 47×36", "3(x+2)=27，x 是多少？", "用 3、8、8、3 算 24 点", "300 的 7% 是多少？"],
   placeholder: "输入消息",
   send: "发送",
   stop: "停止",
