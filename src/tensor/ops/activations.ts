@@ -78,6 +78,15 @@ const QUANTIZE_ROWS = defineOp({
   },
 });
 
+/** The gradient rule of products with quantised weights: refuses, since a gradient that silently stops is worse. */
+export const refuseGradient =
+  (name: string): (() => never) =>
+  () => {
+    throw new ProgramError(
+      `${name}: no gradient passes through quantised weights; keep the weights in f32 or bf16, or do not ask gradients of what feeds them`,
+    );
+  };
+
 /** Whether products with such weights take quantised activations. */
 export const takesQuantized = (weights: Tensor): boolean =>
   !["f32", "bf16", "f16"].includes(unpackedDtype(weights.dtype));
@@ -108,7 +117,7 @@ export function quantizeRows(x: Tensor): Tensor {
   if (known && !rewritten) return known.quantized;
   const quantized = program.temp("i8", [rowsOf(x), width], `q.${x.name}`);
   program.emit(QUANTIZE_ROWS, [x], [quantized]);
-  // Products with it have no gradient rule; so a gradient asked through them is refused instead of silently zero.
+  // So that a gradient asked through products with it is refused (refuseGradient).
   quantized.requiresGrad = x.base.requiresGrad;
   made.set(x, { quantized, at: program.instructions.length });
   return quantized;

@@ -8,6 +8,7 @@ import {
   quantizedWidth,
   quantizeRowInto,
   quantizeRows,
+  refuseGradient,
   takesQuantized,
 } from "./activations.ts";
 import { weightRow } from "./blocks.ts";
@@ -71,6 +72,7 @@ const GROUPED_LINEAR_Q = defineOp({
     const reader = (row: number): ArrayLike<number> => dequantizedRow(x, source(row), k);
     for (const [e, members] of groups(offsets)) productRows(members, reader, w, e * n, { data: y.data, width: n });
   },
+  backward: refuseGradient("grouped_linear_q"),
 });
 
 const GROUPED_LINEAR_DX = defineOp({
@@ -127,6 +129,7 @@ const GROUPED_SWIGLU_Q = defineOp({
     const values = g.map((value, i) => swigluOf(value, u[i], limit));
     for (let row = 0; row < total; row++) quantizeRowInto(values, row * n, quantizedRow(h.data as Uint8Array, row, n));
   },
+  backward: refuseGradient("grouped_swiglu_q"),
 });
 
 const expectOffsets = (op: string, offsets: Tensor, experts: number): void => {

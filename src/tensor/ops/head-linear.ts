@@ -2,7 +2,7 @@
 // (DeepSeek-V2, arXiv 2405.04434, section 2.1.2).
 import { defineOp } from "../op.ts";
 import { ProgramError, type Tensor } from "../program.ts";
-import { dequantizedRow, quantizeRows, takesQuantized } from "./activations.ts";
+import { dequantizedRow, quantizeRows, refuseGradient, takesQuantized } from "./activations.ts";
 import { weightRow } from "./blocks.ts";
 import { floats } from "./elementwise.ts";
 import { count, expectFloatWeights, expectWeights, productRows, widthOf } from "./linear.ts";
@@ -45,6 +45,7 @@ const HEAD_LINEAR_Q = defineOp({
       productRows(count(rows), reader, w, h * width, { data: y.data, width, at: (t) => (t * heads + h) * width });
     }
   },
+  backward: refuseGradient("head_linear_q"),
 });
 
 const HEAD_LINEAR_DX = defineOp({

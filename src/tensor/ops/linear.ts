@@ -17,7 +17,7 @@
 import { unpackedDtype } from "../dtype.ts";
 import { defineOp, type Value } from "../op.ts";
 import { type Dim, expectShape, ProgramError, showShape, type Tensor } from "../program.ts";
-import { dequantizedRow, quantizedWidth, quantizeRows, rowsOf, takesQuantized } from "./activations.ts";
+import { dequantizedRow, quantizedWidth, quantizeRows, refuseGradient, rowsOf, takesQuantized } from "./activations.ts";
 import { weightRow } from "./blocks.ts";
 import { floats } from "./elementwise.ts";
 
@@ -94,6 +94,7 @@ const LINEAR_Q = defineOp({
     const reader = (row: number): ArrayLike<number> => dequantizedRow(x, row, k);
     productRows(count(rows), reader, w, 0, { data: y.data, width }, startOf(bias, residual));
   },
+  backward: refuseGradient("linear_q"),
 });
 
 const LINEAR_DX = defineOp({
