@@ -296,18 +296,18 @@ export class Answers {
       signal,
     });
     try {
-    for await (const event of events) {
-      if (event.type === "finish")
-        status =
-          event.reason === "length"
-            ? "length"
-            : event.reason === "cancelled"
-              ? "stopped"
-              : event.reason === "error"
-                ? "failed"
-                : "done";
-      else writer.take(event);
-    }
+      for await (const event of events) {
+        if (event.type === "finish")
+          status =
+            event.reason === "length"
+              ? "length"
+              : event.reason === "cancelled"
+                ? "stopped"
+                : event.reason === "error"
+                  ? "failed"
+                  : "done";
+        else writer.take(event);
+      }
     } catch (error) {
       // Engines may end an aborted request with an error; that is the end that was asked for.
       if (!signal.aborted) throw error;
@@ -352,7 +352,7 @@ class AnswerWriter {
     if (event.type === "usage") {
       this.#addUsage(event.usage);
       this.#pieces = 0;
-    } elseif (event.type === "queued")
+    } else if (event.type === "queued")
       this.#pending.queue = { position: event.position, estimatedWaitMs: event.estimatedWaitMs };
     else if (event.type === "token") {
       (this.#pending.tokens ??= []).push(event.token);
