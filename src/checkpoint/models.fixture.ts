@@ -27,7 +27,7 @@ const moe = {
   first_k_dense_replace: 1,
 };
 const latent = { kv_lora_rank: 32, qk_nope_head_dim: 16, qk_rope_head_dim: 8, v_head_dim: 16 };
-const yarn = { type: "yarn", factor: 40, original_max_position_embeddings: 64, mscale: 0.707, mscale_all_dim: 0.707 };
+const yarn = { type: "yarn", factor: 40, original_max_position_embeddings: 64, mscale: 0.7, mscale_all_dim: 0.7 };
 
 /** config.json contents by family. */
 export const smallConfigs: Record<string, Record<string, unknown>> = {
