@@ -129,7 +129,11 @@ export function createServer(options: ServerOptions): WeirServer {
   const stop = mountProtocols(app, services, dispatch);
   const mounted = options.mount?.(app, services, database);
 
+  // Expired files and responses take room until they are swept.
+  const sweeper = setInterval(() => void storage.deleteExpired(Date.now()), 60 * 60 * 1000);
+  sweeper.unref();
   async function close(): Promise<void> {
+    clearInterval(sweeper);
     await stop();
     await mounted?.close();
     await models.close();
