@@ -134,14 +134,15 @@ function rawPlacement(p: Placement): RawTensor {
 export function openGgufModel(path: string): Checkpoint {
   const set = openGguf(path);
   try {
-    return assemble(set, path);
+    return ggufCheckpoint(set, path);
   } catch (error) {
     set.close();
     throw error;
   }
 }
 
-function assemble(set: GgufSet, path: string): Checkpoint {
+/** The checkpoint that opened files are; closes them with itself. */
+export function ggufCheckpoint(set: GgufSet, path: string): Checkpoint {
   const config = configFromGguf(set, path);
   const placements = new Map<string, Placement>();
   for (const { name, shape } of tensorSpecs(config, { mtp: true })) {
