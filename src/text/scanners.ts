@@ -7,6 +7,9 @@ import { CJK, classAt, L, M, N, OTHER, P, S, WS } from "./unicode.ts";
 /** The end of the piece that starts at `i`; `end` is where the text to split stops, always greater than `i`. */
 export type Scanner = (text: string, i: number, end: number) => number;
 
+/** What DeepSeek-V3's first two splits look for. */
+const CUT = N | CJK;
+
 const width = (cls: number): number => 1 + (cls >> 8);
 
 function isAsciiLetter(unit: number): boolean {
@@ -33,11 +36,21 @@ function skipNewlines(text: string, i: number, end: number): number {
   return i;
 }
 
-/** Skips characters with any bit of `wanted` and none of `barred`. */
-function skipClass(text: string, i: number, end: number, wanted: number, barred: number): number {
+/** Skips characters with any bit of `wanted`. */
+function skipClass(text: string, i: number, end: number, wanted: number): number {
   while (i < end) {
     const cls = classAt(text, i);
-    if ((cls & wanted) === 0 || (cls & barred) !== 0) break;
+    if ((cls & wanted) === 0) break;
+    i += width(cls);
+  }
+  return i;
+}
+
+/** The same for characters on one side of the V3 cuts: those whose CJK and N bits are exactly `side`. */
+function skipSide(text: string, i: number, end: number, wanted: number, side: number): number {
+  while (i < end) {
+    const cls = classAt(text, i);
+    if ((cls & wanted) === 0 || (cls & CUT) !== side) break;
     i += width(cls);
   }
   return i;
@@ -72,41 +85,42 @@ function scanSpace(text: string, i: number, end: number, barred: number): number
 }
 
 /**
- * DeepSeek-V3: `\p{N}{1,3}`, then `[一-龥぀-ゟ゠-ヿ]+`, then one alternation, applied in sequence. Numbers and CJK characters
- * are therefore ends of text to the alternation. `digits` is how many numbers make one piece at most.
+ * DeepSeek-V3: `\p{N}{1,3}`, then `[一-龥぀-ゟ゠-ヿ]+`, then one alternation, each splitting the pieces that the one before left.
+ * To the alternation a run of CJK characters and what stands between such runs and numbers are texts of their own.
+ * `digits` is how many numbers make one piece at most.
  */
 export function deepseekV3Scanner(digits: number): Scanner {
-  const cut = N | CJK;
   return (text, i, end) => {
     const cls = classAt(text, i);
     if ((cls & N) !== 0) return skipNumbers(text, i, end, digits);
-    if ((cls & CJK) !== 0) return skipClass(text, i, end, CJK, N);
+    const side = cls & CUT;
     const unit = text.charCodeAt(i);
     const next = i + width(cls);
     // The next character's class as the alternation sees it: 0 at the end of its text.
     let nextClass = next < end ? classAt(text, next) : 0;
-    if ((nextClass & cut) !== 0) nextClass = 0;
+    if ((nextClass & CUT) !== side) nextClass = 0;
     if (nextClass !== 0 && isAsciiPunctuation(unit) && isAsciiLetter(text.charCodeAt(next))) {
       let j = next + 1;
       while (j < end && isAsciiLetter(text.charCodeAt(j))) j++;
       return j;
     }
-    if ((cls & (L | M)) !== 0) return skipClass(text, next, end, L | M, cut);
+    if ((cls & (L | M)) !== 0) return skipSide(text, next, end, L | M, side);
     if ((cls & (WS | OTHER)) !== 0 && !isNewline(unit) && (nextClass & (L | M)) !== 0) {
-      return skipClass(text, next, end, L | M, cut);
+      return skipSide(text, next, end, L | M, side);
     }
     if ((cls & (P | S)) !== 0 || (unit === 32 && (nextClass & (P | S)) !== 0)) {
-      return skipNewlines(text, skipClass(text, next, end, P | S, cut), end);
+      const stop = skipSide(text, next, end, P | S, side);
+      return side === 0 ? skipNewlines(text, stop, end) : stop;
     }
-    if ((cls & WS) !== 0) return scanSpace(text, i, end, cut);
+    if ((cls & WS) !== 0) return scanSpace(text, i, end, CUT);
     // Unmatched characters up to the next match are one piece.
     let j = next;
     while (j < end) {
       const here = classAt(text, j);
-      if ((here & OTHER) === 0 || (here & cut) !== 0) break;
+      if ((here & OTHER) === 0 || (here & CUT) !== side) break;
       const after = j + width(here);
       const afterClass = after < end ? classAt(text, after) : 0;
-      if ((afterClass & (L | M)) !== 0 && (afterClass & cut) === 0) break;
+      if ((afterClass & (L | M)) !== 0 && (afterClass & CUT) === side) break;
       j = after;
     }
     return j;
@@ -139,12 +153,12 @@ export function llama3Scanner(digits: number): Scanner {
     const cls = classAt(text, i);
     if ((cls & N) !== 0) return skipNumbers(text, i, end, digits);
     const next = i + width(cls);
-    if ((cls & L) !== 0) return skipClass(text, next, end, L, 0);
+    if ((cls & L) !== 0) return skipClass(text, next, end, L);
     const nextClass = next < end ? classAt(text, next) : 0;
-    if ((nextClass & L) !== 0 && !isNewline(unit)) return skipClass(text, next, end, L, 0);
+    if ((nextClass & L) !== 0 && !isNewline(unit)) return skipClass(text, next, end, L);
     const mark = M | P | S | OTHER;
     if ((cls & mark) !== 0 || (unit === 32 && (nextClass & mark) !== 0)) {
-      return skipNewlines(text, skipClass(text, next, end, mark, 0), end);
+      return skipNewlines(text, skipClass(text, next, end, mark), end);
     }
     return scanSpace(text, i, end, 0);
   };
@@ -166,9 +180,9 @@ export const gpt2Scanner: Scanner = (text, i, end) => {
       next += width(after);
     }
   }
-  if ((cls & L) !== 0) return skipClass(text, next, end, L, 0);
-  if ((cls & N) !== 0) return skipClass(text, next, end, N, 0);
-  if ((cls & WS) === 0) return skipClass(text, next, end, M | P | S | OTHER, 0);
-  const stop = skipClass(text, i, end, WS, 0);
+  if ((cls & L) !== 0) return skipClass(text, next, end, L);
+  if ((cls & N) !== 0) return skipClass(text, next, end, N);
+  if ((cls & WS) === 0) return skipClass(text, next, end, M | P | S | OTHER);
+  const stop = skipClass(text, i, end, WS);
   return stop < end && stop - i > 1 ? stop - 1 : stop;
 };
