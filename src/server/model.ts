@@ -1,7 +1,7 @@
 // What the server needs of a loaded model: an engine, a tokenizer and the chat format of its generation. Who loads it
 // (files, kernels) is decided outside and handed in as a function, so that the server can be tested without weights.
 import type { Engine } from "../engine/types.ts";
-import type { Conversation, Delta } from "../text/conversation.ts";
+import type { Conversation, Delta, Effort } from "../text/conversation.ts";
 
 export interface RenderedPrompt {
   tokens: number[];
@@ -20,6 +20,10 @@ export interface AnswerParser {
 export interface ChatFormat {
   /** The name the engine's tool grammar knows this format by. */
   readonly name: string;
+  /** Whether the model can think before it answers and be told not to. */
+  readonly thinks: boolean;
+  /** Effort levels the format has words for. */
+  readonly efforts: readonly Effort[];
   render(conversation: Conversation): RenderedPrompt;
   parser(conversation: Conversation, prompt: RenderedPrompt): AnswerParser;
 }

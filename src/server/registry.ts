@@ -5,6 +5,7 @@ import { statSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { EngineStats, ModelInfo } from "../engine/types.ts";
+import type { Effort } from "../text/conversation.ts";
 import { ConfigError, type ModelConfig, type ServerConfig } from "./config.ts";
 import { ServerError } from "./errors.ts";
 import { type Backend, LocalBackend } from "./local.ts";
@@ -36,8 +37,17 @@ export interface ModelListing {
   createdAt: number;
   kind: "local" | "upstream";
   loaded: boolean;
+  loading: boolean;
   info?: ModelInfo;
+  /** Bytes of weights and cache held now. */
+  memoryBytes?: number;
+  /** What the chat format knows; absent until a local model is loaded. */
+  chat?: { thinks: boolean; efforts: readonly Effort[] };
   aliases: string[];
+}
+
+function memoryOf({ engine }: LoadedModel): number {
+  return engine.model.weightBytes + engine.stats().cacheTokens * engine.model.cacheBytesPerToken;
 }
 
 /** Bytes of weights on disk: what loading will need, before anything is read. */
@@ -136,7 +146,10 @@ export class ModelRegistry {
       createdAt: entry.createdAt,
       kind: entry.config.upstream ? "upstream" : "local",
       loaded: entry.loaded !== undefined || entry.config.upstream !== undefined,
+      loading: entry.loading !== undefined,
       info: entry.loaded?.engine.model,
+      memoryBytes: entry.loaded && memoryOf(entry.loaded),
+      chat: entry.loaded && { thinks: entry.loaded.chat.thinks, efforts: entry.loaded.chat.efforts },
       aliases: [...this.#aliases].filter(([, name]) => name === entry.name).map(([alias]) => alias),
     }));
   }
@@ -179,6 +192,19 @@ export class ModelRegistry {
       release();
       throw error;
     }
+  }
+
+  /** Loads a local model ahead of its first request. */
+  async load(name: string): Promise<void> {
+    (await this.acquire(name)).release();
+  }
+
+  /** Frees a local model's memory; refused (409) while it answers. */
+  async unload(name: string): Promise<void> {
+    const entry = this.#entry(name);
+    if (entry.leases > 0 || entry.loading)
+      throw new ServerError(409, "model_busy", `The model '${name}' is in use; wait until its answers have ended.`);
+    await this.#unload(entry);
   }
 
   /** The loaded model itself, for who needs more than answers (an adapter, a receipt to replay). */

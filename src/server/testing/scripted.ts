@@ -73,6 +73,8 @@ export const defaultScript: Script = ({ user, answered, grammar, startsInThinkin
 
 const format: ChatFormat = {
   name: "scripted",
+  thinks: true,
+  efforts: ["low", "high", "max"],
   render(conversation: Conversation) {
     const last = conversation.messages.at(-1);
     const thinking = conversation.thinking === "on";

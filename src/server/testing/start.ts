@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseConfig, type ServerConfig } from "../config.ts";
-import { createServer, type WeirServer } from "../index.ts";
+import { createServer, type ServerOptions, type WeirServer } from "../index.ts";
 import { type Listening, listen } from "../listen.ts";
 import { openDatabase } from "../store/sqlite.ts";
 import { type ScriptedEngine, type ScriptedOptions, scriptedModel } from "./scripted.ts";
@@ -19,7 +19,7 @@ export interface TestServer {
 /** One model "tutor" unless the configuration names others; a path ending in "broken" fails to load. */
 export async function startTestServer(
   config: Record<string, unknown> = {},
-  options: ScriptedOptions & { database?: string } = {},
+  options: ScriptedOptions & { database?: string; mount?: ServerOptions["mount"] } = {},
 ): Promise<TestServer> {
   const folder = mkdtempSync(join(tmpdir(), "weir-test-"));
   const defaults = {
@@ -33,6 +33,7 @@ export async function startTestServer(
   const server = createServer({
     config: parsed,
     database: openDatabase(options.database ?? ":memory:"),
+    mount: options.mount,
     loadEngine: async (path) => {
       if (path.endsWith("broken")) throw new Error(`${path} holds no weights`);
       const model = scriptedModel(options);
