@@ -5,7 +5,7 @@ import { gradients } from "../tensor/autodiff.ts";
 import { add, dot, scale } from "../tensor/ops/elementwise.ts";
 import { linear } from "../tensor/ops/linear.ts";
 import { logprob } from "../tensor/ops/loss.ts";
-import { balanceLoss } from "../tensor/ops/router.ts";
+import { balanceLoss, expertLoad } from "../tensor/ops/router.ts";
 import { dim, Program, type Register, type Tensor } from "../tensor/program.ts";
 import { ModelContext } from "./context.ts";
 import { trunk } from "./forward.ts";
@@ -32,7 +32,8 @@ export interface TrainingOptions {
 
 /**
  * Inputs `ids`, `positions`, `starts`, `targets` i32 [T] and `weights` f32 [T]; outputs `logp`, `entropy` f32 [T] and `loss` [1] =
- * −Σ weights·logp + balance losses; `routes.out.LAYER` i32 [T, K] the experts chosen. Gradients are the states `grad.NAME`, added
+ * −Σ weights·logp + balance losses; `routes.out.LAYER` i32 [T, K] the experts chosen; states `load.LAYER` i32 [E], to which
+ * every run adds each expert's tokens. Gradients are the states `grad.NAME`, added
  * to at every run. Rows of one document follow each other; `starts` holds each row's first row of its document.
  */
 export interface TrainingProgram {
@@ -72,7 +73,8 @@ export function buildTraining(config: ModelConfig, options: TrainingOptions): Tr
   const head = headWeight(context);
   const { logp, entropy } = logprob(x, head, targets, options.logitScale);
   let loss = scale(dot(logp, weights), -1);
-  for (const { ids, scores } of context.routes) {
+  for (const { layer, ids, scores, offsets } of context.routes) {
+    expertLoad({ offsets }, program.state(`load.${layer}`, "i32", [(offsets.shape[0] as number) - 1]));
     if (options.balanceAlpha) loss = add(loss, balanceLoss(scores, ids, inputs.starts, options.balanceAlpha));
   }
   if (options.logits) program.output(linear(x, head), "logits");

@@ -359,7 +359,7 @@ const EXPERT_LOAD = defineOp({
 });
 
 /** Adds each expert's token count of this run to `load` i32 [E], a state the host reads and clears. */
-export function expertLoad({ offsets }: Dispatch, load: Tensor): void {
+export function expertLoad({ offsets }: Pick<Dispatch, "offsets">, load: Tensor): void {
   expectDtype("expert_load", "load", load, "i32");
   expectShape("expert_load", "load", load, [(offsets.shape[0] as number) - 1]);
   offsets.program.emit(EXPERT_LOAD, [offsets], [load]);

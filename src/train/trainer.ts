@@ -1,0 +1,153 @@
+// One trainable model: forward, backward and update over packed batches. It knows no files, no data sets and no rewards; stages
+// (pretraining, SFT, GRPO) decide what a step's documents and weights are.
+import type { ModelConfig } from "../checkpoint/config.ts";
+import { buildTraining, type TrainingProgram } from "../model/training.ts";
+import type { TensorSource } from "../model/weights.ts";
+import type { Device, DeviceBuffer, Executable } from "../tensor/device.ts";
+import { type Batch, totalWeight } from "./batch.ts";
+import { buildOptimizer, type OptimizerConfig } from "./optimizer.ts";
+import { makeParameters, type Parameters } from "./parameters.ts";
+
+export interface TrainerOptions {
+  maxTokens: number;
+  maxPositions: number;
+  optimizer: OptimizerConfig;
+  /** Speed γ of the selection bias against unequal expert load (V3 report §2.1.2); 0: frozen. */
+  biasSpeed?: number;
+  balanceAlpha?: number;
+  logitScale?: number;
+  givenRoutes?: boolean;
+}
+
+export interface StepResult {
+  /** Σ weights·(−logp) / Σ weights + balance losses. */
+  loss: number;
+  /** Of the gradients before clipping. */
+  gradNorm: number;
+  tokens: number;
+  /** Tokens per expert, by layer, over this step. */
+  load: Map<number, Int32Array>;
+}
+
+export class Trainer {
+  readonly config: ModelConfig;
+  readonly device: Device;
+  readonly options: TrainerOptions;
+  readonly parameters: Parameters;
+  readonly built: TrainingProgram;
+  /** The optimiser's moments and the gradients, by state name: what a resumed run needs beside the parameters. */
+  readonly states: Record<string, DeviceBuffer> = {};
+  /** Updates done. */
+  steps = 0;
+  private readonly run: Executable;
+  private readonly update: Executable;
+
+  constructor(
+    device: Device,
+    config: ModelConfig,
+    options: TrainerOptions,
+    from: { source: TensorSource } | { seed: number },
+  ) {
+    this.device = device;
+    this.config = config;
+    this.options = options;
+    this.built = buildTraining(config, options);
+    this.parameters = makeParameters(device, this.built.context, from);
+    this.run = device.compile(this.built.program, this.parameters);
+    const trained = [...this.built.gradients.keys()].map((tensor) => ({
+      name: tensor.name,
+      shape: tensor.shape as number[],
+    }));
+    const bindings: Record<string, DeviceBuffer> = {};
+    for (const { name } of trained) {
+      bindings[name] = this.parameters[name];
+      bindings[`grad.${name}`] = this.run.buffer(`grad.${name}`);
+    }
+    const program = buildOptimizer(trained, options.optimizer);
+    this.update = device.compile(program, bindings);
+    for (const tensor of program.tensors) {
+      if (tensor.kind === "state" && !tensor.viewOf && !(tensor.name in this.parameters)) {
+        this.states[tensor.name] = this.update.buffer(tensor);
+      }
+    }
+  }
+
+  /** Copies a batch into the program's inputs; `scale` multiplies its weights. */
+  private load(batch: Batch, scale: number): void {
+    for (const key of ["ids", "positions", "starts", "targets"] as const)
+      (this.run.buffer(key).view() as Int32Array).set(batch[key]);
+    const weights = this.run.buffer("weights").view() as Float32Array;
+    for (let t = 0; t < batch.tokens; t++) weights[t] = batch.weights[t] * scale;
+  }
+
+  /** Runs one batch forward and backward, adding to the gradients; `weights · scale` weighs its tokens. Returns the loss. */
+  accumulate(batch: Batch, scale: number): number {
+    this.load(batch, scale);
+    this.run.run({ T: batch.tokens });
+    return this.run.buffer("loss").view()[0];
+  }
+
+  /** Log-probabilities and entropies of the targets of the batch last run, in place. */
+  get logp(): Float32Array {
+    return this.run.buffer("logp").view() as Float32Array;
+  }
+
+  get entropy(): Float32Array {
+    return this.run.buffer("entropy").view() as Float32Array;
+  }
+
+  /** An input or output of the training program by name. */
+  buffer(name: string): DeviceBuffer {
+    return this.run.buffer(name);
+  }
+
+  /** Applies the accumulated gradients at `lr` (and Muon's rate in proportion); returns their norm. Moves the selection biases. */
+  applyUpdate(lr: number): { gradNorm: number; load: Map<number, Int32Array> } {
+    const { optimizer } = this.options;
+    this.steps++;
+    const set = (name: string, ...values: number[]): void =>
+      (this.update.buffer(name).view() as Float32Array).set(values);
+    const corrections = [1 - optimizer.beta1 ** this.steps, 1 - optimizer.beta2 ** this.steps];
+    set("rates", lr, ...corrections);
+    set("muonRates", lr * ((optimizer.muonLr ?? optimizer.lr) / optimizer.lr), ...corrections);
+    set("before", 1);
+    this.update.run();
+    return { gradNorm: this.update.buffer("norm").view()[0], load: this.balance() };
+  }
+
+  /** Reads and clears the expert loads, moving each selection bias by ±γ toward the mean load, outside differentiation. */
+  private balance(): Map<number, Int32Array> {
+    const load = new Map<number, Int32Array>();
+    for (const { layer } of this.built.context.routes) {
+      const counts = this.run.buffer(`load.${layer}`).view() as Int32Array;
+      load.set(layer, counts.slice());
+      const name = [
+        `model.layers.${layer}.mlp.gate.e_score_correction_bias`,
+        `model.layers.${layer}.ffn.gate.bias`,
+      ].find((key) => key in this.parameters);
+      const speed = this.options.biasSpeed ?? 0;
+      if (name && speed > 0) {
+        const bias = this.parameters[name].view() as Float32Array;
+        const mean = counts.reduce((sum, n) => sum + n, 0) / counts.length;
+        for (let e = 0; e < bias.length; e++) bias[e] += speed * Math.sign(mean - counts[e]);
+      }
+      counts.fill(0);
+    }
+    return load;
+  }
+
+  /** One update over the micro-batches of a step: weighted mean loss, at learning rate `lr`. */
+  step(batches: readonly Batch[], lr: number): StepResult {
+    const weight = batches.reduce((sum, batch) => sum + totalWeight(batch), 0);
+    let loss = 0;
+    for (const batch of batches) loss += this.accumulate(batch, weight > 0 ? 1 / weight : 0);
+    const { gradNorm, load } = this.applyUpdate(lr);
+    return { loss, gradNorm, tokens: batches.reduce((sum, batch) => sum + batch.tokens, 0), load };
+  }
+
+  free(): void {
+    this.run.free();
+    this.update.free();
+    for (const buffer of Object.values(this.parameters)) buffer.free();
+  }
+}
