@@ -4,7 +4,13 @@
 import type { Scratch } from "./scratch.ts";
 
 export type Operator = "+" | "-" | "*" | "/";
-export type Expression = number | { op: Operator; left: Expression; right: Expression; bracket?: boolean };
+export interface Operation {
+  op: Operator;
+  left: Expression;
+  right: Expression;
+  bracket?: boolean;
+}
+export type Expression = number | Operation;
 
 const rank = (op: Operator): number => (op === "+" || op === "-" ? 1 : 2);
 
@@ -70,22 +76,24 @@ export function workOut(s: Scratch, e: Expression): number {
   return rest;
 }
 
-/** Replaces the operation that comes next by its value. */
+/** Does the operation that comes next on the scratchpad and returns what is left. */
 function reduceOnce(s: Scratch, e: Expression): Expression {
-  const next = findNext(e);
-  const walk = (x: Expression): Expression => {
-    if (typeof x === "number") return x;
-    if (x === next) return operate(s, x.op, x.left as number, x.right as number);
-    const left = walk(x.left);
-    const right = left === x.left ? walk(x.right) : x.right;
-    return left === x.left && right === x.right ? x : { ...x, left, right };
-  };
-  return walk(e);
+  const next = nextOperation(e);
+  return replace(e, next, operate(s, next.op, next.left as number, next.right as number));
+}
+
+/** The expression with the operation `part` (this very object) replaced by a value. */
+export function replace(e: Expression, part: Expression, value: number): Expression {
+  if (e === part) return value;
+  if (typeof e === "number") return e;
+  const left = replace(e.left, part, value);
+  const right = left === e.left ? replace(e.right, part, value) : e.right;
+  return left === e.left && right === e.right ? e : { ...e, left, right };
 }
 
 /** The next operation by the school's order: the first bracket that holds a plain operation, else products, else sums. */
-function findNext(e: Expression): Expression {
-  let best: Expression = e;
+export function nextOperation(e: Expression): Operation {
+  let best = e as Operation;
   let bestScore = -1;
   const visit = (x: Expression, depth: number, parent: Operator | undefined, right: boolean): void => {
     if (typeof x === "number") return;

@@ -20,7 +20,8 @@ export type Answer =
   /** A hint: helps without telling `secret`. */
   | { kind: "hint"; secret: string }
   | { kind: "refusal" }
-  | { kind: "talk" };
+  /** Small talk: the reply contains `says`. */
+  | { kind: "talk"; says: string };
 
 export interface Problem {
   skill: string;

@@ -4,11 +4,20 @@ import type { Skill, SkillClass } from "./problem.ts";
 import { ALGEBRA } from "./skills/algebra.ts";
 import { CORE } from "./skills/core.ts";
 import { HUNTS } from "./skills/hunts.ts";
+import { MANNERS } from "./skills/manners.ts";
 import { SCHOOL } from "./skills/school.ts";
 import { WORD_PROBLEMS } from "./skills/stories.ts";
 import { UNIVERSITY } from "./skills/university.ts";
 
-export const SKILLS: readonly Skill[] = [...CORE, ...SCHOOL, ...ALGEBRA, ...UNIVERSITY, ...WORD_PROBLEMS, ...HUNTS];
+export const SKILLS: readonly Skill[] = [
+  ...CORE,
+  ...SCHOOL,
+  ...ALGEBRA,
+  ...UNIVERSITY,
+  ...WORD_PROBLEMS,
+  ...HUNTS,
+  ...MANNERS,
+];
 
 const byId = new Map(SKILLS.map((s) => [s.id, s]));
 

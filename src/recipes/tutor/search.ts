@@ -126,7 +126,15 @@ export function searchFour(rng: Random, numbers: readonly number[], t: number): 
   const all = branches(items, t);
   const good = all.find((b) => b.solution !== undefined);
   if (!good) return undefined;
-  const dead = rng.shuffle(all.filter((b) => b.solution === undefined && b.backward));
+  const seen = new Set<string>();
+  const dead = rng.shuffle(
+    all.filter((b) => {
+      // Equal numbers give the same branch twice.
+      const name = `${b.first} ${[...b.lines[0]].sort().join("")}`;
+      if (b.solution !== undefined || !b.backward || seen.has(name)) return false;
+      return seen.add(name);
+    }),
+  );
   const mood = rng.next();
   const detours = dead.slice(0, mood < 0.5 ? 0 : mood < 0.8 ? 1 : 2);
   const lines = [`${numbers.join(" ")}>${t}`];

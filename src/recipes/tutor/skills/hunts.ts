@@ -90,7 +90,7 @@ const twentyFour = make("points24", "D", 2, 2, (rng, level, s, language) => {
 const SMALL_SUM = 24;
 
 const sumProduct = make("sum-product", "D", 3, 1.2, (rng, level, s, language) => {
-  const top = [12, 30, 60][level - 1];
+  const top = [12, 25, 40][level - 1];
   const [a, b] = [rng.int(1, top), rng.int(1, top)].sort((x, y) => x - y);
   const sum = a + b;
   const product = a * b;

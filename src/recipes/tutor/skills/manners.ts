@@ -1,0 +1,437 @@
+// Manners: greeting, saying what it can do, hints instead of answers, checking a user's solution, and declining the rest.
+
+import { type Expression, nextOperation, operate, print, replace, size, value } from "../expression.ts";
+import { noise, OUTSIDE } from "../outside.ts";
+import { ask, fullWidth, type Templates } from "../phrases.ts";
+import type { Language, Problem, Skill } from "../problem.ts";
+import type { Random } from "../random.ts";
+import { Scratch } from "../scratch.ts";
+import { type Wording, word } from "../wording.ts";
+import { ALGEBRA } from "./algebra.ts";
+import { anyLanguage, finish, languageOf, ofLength } from "./common.ts";
+import { CORE, linear, randomExpression } from "./core.ts";
+import { type make, SCHOOL } from "./school.ts";
+
+interface Talk {
+  ask: Templates;
+  mark: string;
+  reply: Readonly<Record<Language, string>>;
+  says: Readonly<Record<Language, string>>;
+}
+
+const TALKS: readonly Talk[] = [
+  {
+    mark: "hello",
+    ask: {
+      zh: [
+        "[你好|您好|你们好|嗨|哈喽|早上好|晚上好|下午好|早|大家好|老师好|助教好][|!|。|,|~|啊|呀]",
+        "[你好|您好|嗨][,|!][老师|助教|小助手|很高兴认识你|在吗|我来学数学了|今天好吗|我是小明][|!|。|?]",
+        "[在吗|你在吗|有人吗][?|]",
+        "#见到你真高兴",
+      ],
+      en: [
+        "[Hi|Hello|Hey|Good morning|Good evening|Good afternoon|hi|hello|hey|Hi there|Hello there|Greetings|Howdy][|!|.|,]",
+        "[Hi|Hello|Hey][, | ][tutor|teacher|there, how are you?|nice to meet you|my name is Tom|how are you|friend][|!|.]",
+        "[How are you|How are you doing|Are you there|Anyone there|What's up][?| today?]",
+        "#It is good to see you",
+      ],
+    },
+    reply: {
+      zh: "你好!我是步骤数学助教。给我一道题,我会一步一步地算给你看。",
+      en: "Hello! I am the Step Tutor. Give me an exercise and I will work it out step by step.",
+    },
+    says: { zh: "步骤数学助教", en: "Step Tutor" },
+  },
+  {
+    mark: "skills",
+    ask: {
+      zh: [
+        "[你|助教|请问你][会|能|可以][做什么|做些什么|干什么|帮我做什么|做哪些题|算什么|教我什么][?||呢?]",
+        "[你|]有[什么|哪些][功能|本领|用处|能力][?|]",
+        "[你|你的][是谁|是什么|叫什么名字|是干什么的|怎么用][?||啊?]",
+        "[介绍|介绍一下|说说|讲讲]你自己[|吧|。]",
+        "[我|我们][能|可以]问你什么[|问题|样的题][?|]",
+        "[帮助|使用说明|怎么用|功能列表|说明][|?]",
+        "#你擅长哪方面?",
+      ],
+      en: [
+        "[What can you do|What do you do|What are you able to do|What can I ask you|How can you help me|What are your skills][?| for me?]",
+        "[Who are you|What are you|What is your name|What's your name][?|]",
+        "[Help|help|Help!|Usage|How does this work?|How do I use you?|Tell me about yourself|Introduce yourself][|.]",
+        "[Which|What] [exercises|problems|questions|topics] [can you solve|do you know|can I ask|can you do][?|]",
+        "#What are you good at?",
+      ],
+    },
+    reply: {
+      zh: "我是步骤数学助教。我会四则运算、分数、小数、百分数、方程、应用题、24点,也会给提示和检查解答。例如:12*34,3x+5=20。",
+      en: "I am the Step Tutor. I do arithmetic, fractions, decimals, percentages, equations, word problems and 24 points, give hints and check solutions. For example: 12*34, 3x+5=20.",
+    },
+    says: { zh: "我会四则运算", en: "I do arithmetic" },
+  },
+  {
+    mark: "thanks",
+    ask: {
+      zh: [
+        "[谢谢|多谢|谢谢你|谢谢您|非常感谢|太感谢了|谢谢老师|谢啦][|!|。|,我懂了|,讲得真清楚|,帮了大忙]",
+        "[明白了|懂了|我会了|原来如此|好的],[谢谢|谢谢你|多谢][|!|。]",
+        "#你帮了我大忙,感激不尽",
+      ],
+      en: [
+        "[Thanks|Thank you|Thank you very much|Thanks a lot|Many thanks|thanks|thank you|Thx][|!|.|, that was clear|, I get it now|, great help]",
+        "[I see|Got it|I understand|OK|Great], [thanks|thank you][|!|.]",
+        "#You helped me a great deal",
+      ],
+    },
+    reply: { zh: "不客气!还有题就发给我。", en: "You are welcome! Send me the next exercise." },
+    says: { zh: "不客气", en: "You are welcome" },
+  },
+  {
+    mark: "bye",
+    ask: {
+      zh: ["[再见|拜拜|下次见|明天见|晚安|我走了|先这样|回头见][|!|。|,老师|,助教|~]", "#今天就学到这里"],
+      en: [
+        "[Bye|Goodbye|See you|See you later|Good night|bye|goodbye|Bye bye|Take care][|!|.|, tutor| tomorrow]",
+        "#That is all for today",
+      ],
+    },
+    reply: { zh: "再见!下次再一起做题。", en: "Goodbye! See you at the next exercise." },
+    says: { zh: "再见", en: "Goodbye" },
+  },
+];
+
+const talk = manner("talk", 1, (rng, s, language) => {
+  const t = rng.pick(TALKS);
+  const wording = ask(rng, t.ask, language, {});
+  s.say(t.mark);
+  const due = languageOf(wording.text);
+  return {
+    key: wording.text,
+    wording,
+    answer: { kind: "talk", says: t.says[due] },
+    result: "",
+    reply: (l) => t.reply[l],
+  };
+});
+
+const REFUSAL: Readonly<Record<Language, string>> = {
+  zh: "抱歉,这个我不会。我只会做数学练习题,例如 12*34 或 3x+5=20。",
+  en: "Sorry, I can't help with that. I only do maths exercises such as 12*34 or 3x+5=20.",
+};
+
+const refuse = manner("refuse", 3, (rng, s, language) => {
+  let wording: Wording;
+  if (rng.chance(0.12)) {
+    const text = noise(rng);
+    wording = { text, id: "noise", heldOut: false };
+  } else {
+    const slots = { n: `${rng.int(1, 99)}`, m: `${rng.int(1, 9)}`, big: `${ofLength(rng, rng.int(10, 14))}` };
+    // The bars of |x-3| separate alternatives in templates.
+    wording = ask(rng, OUTSIDE, language, slots);
+    if (language === "zh" && rng.chance(0.03)) wording = { ...wording, text: fullWidth(wording.text) };
+  }
+  s.say("outside");
+  return { key: wording.text, wording, answer: { kind: "refusal" }, result: "", reply: (l) => REFUSAL[l] };
+});
+
+const HINT: Templates = {
+  zh: [
+    "[给我一个提示|给个提示|给我提示|提示一下|给点提示|请给我一个提示|能给个提示吗|只要提示][:|,|。|: ]{q}",
+    "{q}[,| |。][给我一个提示|给个提示|给我提示|提示一下|只给提示|请给个提示|能提示一下吗][|。|?]",
+    "[不要告诉我答案|别说答案|先别说答案|不要直接给答案],[给我一个提示|给个提示|提示我一下|只要提示][:|:]{q}",
+    "{q}[,|。][不要告诉我答案|别说答案],[给个提示|只要一个提示|提示一下][|。]",
+    "[这题|这道题][第一步|从哪里开始][怎么想|做|怎么做]?[给个提示|提示一下]:{q}",
+    "#我想自己做,稍微提醒我一下:{q}",
+  ],
+  en: [
+    "[Give me a hint|give me a hint|A hint please|Hint please|Just a hint|I need a hint|Can I have a hint|Can you give me a hint|Hint][: |, |. |; ]{q}",
+    "{q}[ |. |, |; ][Give me a hint|give me a hint|just a hint please|hint please|only a hint|can I get a hint?|a hint, please][|.]",
+    "[Do not tell me the answer|Don't tell me the answer|No answer please|Don't give the answer], [just a hint|give me a hint|only a hint][: |; ]{q}",
+    "{q}[. |; ][Don't tell me the answer|Do not say the answer], [just give me a hint|only a hint][|.]",
+    "[How should I start|What is the first step|Where do I begin]? [Give me a hint|A hint please][: |; ]{q}",
+    "#I want to do it myself, nudge me a little: {q}",
+  ],
+};
+
+/** What a hint says, by skill. `{f}` is the first step of the worked solution. */
+const HINTS: Readonly<Record<string, Readonly<Record<Language, string>>>> = {
+  add: {
+    zh: "提示:把数位对齐,从个位加起,满十进一。",
+    en: "Hint: line up the digits, add from the ones, and carry when a column reaches ten.",
+  },
+  subtract: {
+    zh: "提示:把数位对齐,从个位减起,不够减就向前一位借十。",
+    en: "Hint: line up the digits, subtract from the ones, and borrow ten when a digit is too small.",
+  },
+  multiply: {
+    zh: "提示:用下面那个数的每一位分别去乘,再把结果加起来。",
+    en: "Hint: multiply by each digit of the lower number and add the parts.",
+  },
+  divide: {
+    zh: "提示:从最高位除起,余数和下一位合起来再除。",
+    en: "Hint: divide from the highest digit and put each remainder before the next digit.",
+  },
+  expression2: {
+    zh: "提示:先算括号里的,再算乘除,最后算加减。",
+    en: "Hint: brackets first, then products and quotients, then sums and differences.",
+  },
+  "equation-add": {
+    zh: "提示:把未知数留在左边,数移到右边。",
+    en: "Hint: keep the unknown on the left and move the number to the right.",
+  },
+  "equation-linear": {
+    zh: "提示:先把数移到右边,再除以未知数前面的数。",
+    en: "Hint: first move the number to the right, then divide by the factor of the unknown.",
+  },
+  "equation-bracket": {
+    zh: "提示:先两边除以括号前面的数。",
+    en: "Hint: first divide both sides by the factor before the bracket.",
+  },
+  "equation-both": {
+    zh: "提示:把含未知数的项都移到左边,数都移到右边。",
+    en: "Hint: move the terms with the unknown to the left and the numbers to the right.",
+  },
+  quadratic: { zh: "提示:先算判别式 D=b*b-4*a*c。", en: "Hint: compute the discriminant D=b*b-4*a*c first." },
+  system: {
+    zh: "提示:让两个方程里 y 前面的数相同,再相加或相减消去 y。",
+    en: "Hint: make y have the same factor in both equations, then add or subtract to remove y.",
+  },
+  "fraction-add": {
+    zh: "提示:先通分,再把分子相加减。",
+    en: "Hint: find a common denominator, then add or subtract the numerators.",
+  },
+  "fraction-multiply": {
+    zh: "提示:乘法分子乘分子、分母乘分母;除以一个分数等于乘它的倒数。",
+    en: "Hint: multiply numerators and denominators; to divide, multiply by the reciprocal.",
+  },
+  "percent-of": {
+    zh: "提示:百分之几就是除以100的几份,先乘再除以100。",
+    en: "Hint: percent means hundredths: multiply first, then divide by 100.",
+  },
+  gcd: {
+    zh: "提示:用大数除以小数,再用除数除以余数,直到没有余数。",
+    en: "Hint: divide the larger by the smaller, then the divisor by the remainder, until nothing remains.",
+  },
+  average: {
+    zh: "提示:先求总和,再除以个数。",
+    en: "Hint: find the sum first, then divide by how many numbers there are.",
+  },
+};
+
+const HINTED = [...CORE, ...SCHOOL, ...ALGEBRA].filter((k) => HINTS[k.id] !== undefined);
+
+/** The number a hint must not tell. */
+function secretOf(p: Problem): string {
+  const a = p.answer;
+  if (a.kind === "number") return a.value;
+  if (a.kind === "division") return a.quotient;
+  return a.kind === "numbers" ? a.values[0] : "";
+}
+
+const hint = manner("hint", 1.2, (rng, s, language) => {
+  for (;;) {
+    const k = rng.pick(HINTED);
+    const p = k.generate(rng, rng.int(1, k.levels));
+    // A bare formula takes the language of the words around it.
+    if (p.language !== language && /[\u4e00-\u9fffA-Za-z]{2}/.test(p.question)) continue;
+    const wording = ask(rng, HINT, language, { q: p.question });
+    const due = languageOf(wording.text);
+    const reply = HINTS[k.id][due];
+    const secret = secretOf(p);
+    if (new RegExp(`(?<!\\d)${secret.replace("-", "-?")}(?!\\d)`).test(reply)) continue;
+    s.say("hint");
+    s.say(k.id);
+    return {
+      key: `hint ${p.skill} ${p.meta.key}`,
+      wording: {
+        ...wording,
+        id: wording.id.replace("{q}", p.meta.phrasing),
+        heldOut: wording.heldOut || p.meta.heldOutPhrasing,
+      },
+      answer: { kind: "hint", secret },
+      result: "",
+      reply: () => reply,
+    };
+  }
+});
+
+/** One step of a solution: what is right, what the pupil wrote, and the calculation that tells. */
+interface Step {
+  right: string;
+  written: string;
+  prove(s: Scratch): void;
+}
+
+/** A number near `n`, as slips of the pen and of the head make it. */
+function misreckon(rng: Random, n: number): number {
+  const choices = [n + 1, n - 1, n + 10, n - 10, n + 2, n - 2].filter((w) => n < 0 || w >= 0);
+  if (n > 9) choices.push(Number([...String(n)].reverse().join("")));
+  return rng.pick(choices.filter((w) => w !== n));
+}
+
+/** Whether everything on the way is a whole number that is not negative. */
+function whole(e: Expression): boolean {
+  if (typeof e === "number") return e >= 0 && Number.isInteger(e);
+  return whole(e.left) && whole(e.right) && whole(value(e));
+}
+
+/** A numeric solution; each step is the operation (`12+7=19`) or the shorter expression that is left (`=19*3`). */
+function expressionSolution(rng: Random, e: Expression, states: boolean, wrongAt: number): Step[] {
+  const steps: Step[] = [];
+  let rest = e;
+  while (typeof rest !== "number") {
+    const next = nextOperation(rest);
+    const [a, b] = [next.left as number, next.right as number];
+    const v = value(next);
+    const right = replace(rest, next, v);
+    const show = (left: Expression, result: number): string =>
+      states ? `=${print(left)}` : `${a}${next.op}${b < 0 ? `(${b})` : b}=${result}`;
+    const prove = (s: Scratch): void => void operate(s, next.op, a, b);
+    if (steps.length + 1 !== wrongAt) {
+      steps.push({ right: show(right, v), written: show(right, v), prove });
+      rest = right;
+      continue;
+    }
+    const slip = misreckon(rng, v);
+    const wrong = replace(rest, next, slip);
+    steps.push({ right: show(right, v), written: show(wrong, slip), prove });
+    // The slip is carried on where that leaves whole numbers, or (a copied solution) it is not.
+    rest = whole(wrong) && rng.chance(0.6) ? wrong : right;
+  }
+  return steps;
+}
+
+/** The steps of ax+b=c; some pupils write only the results. */
+function equationSolution(rng: Random, wrongAt: number, short: boolean): { equation: string; steps: Step[] } {
+  const root = rng.int(1, 15);
+  const a = rng.int(2, 9);
+  const b = rng.int(1, 40) * (rng.chance(0.35) ? -1 : 1);
+  const c = a * root + b;
+  const size = Math.abs(b);
+  const minus = b > 0 ? "-" : "+";
+  const plus = b > 0 ? "+" : "-";
+  const steps: Step[] = [];
+  const nothing = (): void => {};
+  const push = (right: string, wrong: () => string, prove: (s: Scratch) => void): void => {
+    steps.push({ right, written: steps.length + 1 === wrongAt ? wrong() : right, prove });
+  };
+  if (!short) {
+    const slip = (): string =>
+      rng.chance(0.6) ? `${a}x=${c}${plus}${size}` : `${a}x=${misreckon(rng, c)}${minus}${size}`;
+    push(`${a}x=${c}${minus}${size}`, slip, nothing);
+  }
+  const subtract = (s: Scratch): void => void (b > 0 ? s.subtract(c, b) : s.add(c, -b));
+  let rest = a * root;
+  push(
+    `${a}x=${rest}`,
+    () => {
+      if (rng.chance(0.5)) return `${a}x=${misreckon(rng, rest)}`;
+      // A slip that goes unnoticed because it still divides; the rest of the solution follows it.
+      rest += root > 1 && rng.chance(0.5) ? -a : a;
+      return `${a}x=${rest}`;
+    },
+    subtract,
+  );
+  const due = rest;
+  if (!short)
+    push(`x=${due}/${a}`, () => (rng.chance(0.5) ? `x=${due}-${a}` : `x=${misreckon(rng, due)}/${a}`), nothing);
+  push(
+    `x=${due / a}`,
+    () => `x=${misreckon(rng, due / a)}`,
+    (s) => void s.divideExactly(due, a),
+  );
+  return { equation: `${linear(a, b)}=${c}`, steps };
+}
+
+const CHECK: Templates = {
+  zh: [
+    "[检查我的解答|检查一下我的解答|帮我检查|检查我的过程|看看我做得对不对|我做得对吗|帮我看看哪一步错了|请检查][:|:\n|。\n]{q}{gap}{steps}",
+    "{q}{gap}{steps}{gap}[我做得对吗?|对不对?|哪一步错了?|检查一下|帮我检查|请检查我的解答]",
+    "[题目|题]:{q}{gap}[我的解答|解|我的过程|解答]:{gap}{steps}{gap}[检查我的解答|对吗?|帮我检查|哪里错了?]",
+    "#老师帮我批改一下:{q}{gap}{steps}",
+  ],
+  en: [
+    "[Check my solution|check my solution|Please check my solution|Check my work|Check my steps|Is my solution right?|Did I do this right?|Find my mistake|Which step is wrong?][: |:\n| ]{q}{gap}{steps}",
+    "{q}{gap}{steps}{gap}[Is this right?|Check my solution.|Which step is wrong?|Did I make a mistake?|Please check.|check my solution]",
+    "[Problem|Exercise]: {q}{gap}[My solution|Solution|My work]:{gap}{steps}{gap}[Check my solution.|Is it right?|Please check.|Where is my mistake?]",
+    "#Please mark this: {q}{gap}{steps}",
+  ],
+};
+
+const check = manner("check", 2.5, (rng, s, language) => {
+  const kind = rng.int(0, 2);
+  const wrongShare = rng.chance(0.3) ? undefined : rng.next();
+  let question: string;
+  let steps: Step[];
+  let wrongAt = 0;
+  if (kind === 2) {
+    const short = rng.chance(0.5);
+    if (wrongShare !== undefined) wrongAt = 1 + Math.floor(wrongShare * (short ? 2 : 4));
+    ({ equation: question, steps } = equationSolution(rng, wrongAt, short));
+  } else {
+    const e = randomExpression(rng, rng.int(2, 3), rng.int(1, 2), false);
+    question = print(e);
+    if (wrongShare !== undefined) wrongAt = 1 + Math.floor(wrongShare * size(e));
+    steps = expressionSolution(rng, e, kind === 1, wrongAt);
+  }
+  if (wrongAt > 0 && steps[wrongAt - 1].written === steps[wrongAt - 1].right) return undefined;
+  for (let i = 0; i < (wrongAt || steps.length); i++) {
+    steps[i].prove(s);
+    s.say(`${i + 1})${steps[i].right} ${i + 1 === wrongAt ? "wrong" : "ok"}`);
+  }
+  if (wrongAt === 0) s.say("all ok");
+  const number = rng.pick([
+    (i: number) => `${i})`,
+    (i: number) => `${i}. `,
+    (i: number) => (language === "zh" ? `第${i}步:` : `Step ${i}: `),
+    () => "",
+  ]);
+  const gap = rng.pick(["\n", "\n", "\n", language === "zh" ? ";" : "; "]);
+  const spaced = rng.chance(0.3);
+  const look = (t: string): string =>
+    (spaced ? t.replace(/(?<=[\dx)])([+\-*/=])/g, " $1 ") : t).replaceAll("*", times).replaceAll("/", over);
+  const times = rng.pick(["*", "\u00d7"]);
+  const over = rng.pick(["/", "\u00f7"]);
+  const text = steps.map((step, i) => number(i + 1) + look(step.written)).join(gap);
+  const wording = word(rng, CHECK[language], { q: look(question), steps: text, gap });
+  const right = wrongAt === 0 ? "" : steps[wrongAt - 1].right;
+  const reply = (l: Language): string =>
+    wrongAt === 0
+      ? l === "zh"
+        ? "每一步都对:\\boxed{正确}。"
+        : "Every step is right: \\boxed{correct}."
+      : l === "zh"
+        ? `\\boxed{第${wrongAt}步}有错,应该是 ${right}。`
+        : `\\boxed{step ${wrongAt}} is wrong, it should be ${right}.`;
+  return {
+    key: `check ${question} ${steps.map((t) => t.written).join(" ")}`,
+    wording,
+    answer: { kind: "verdict", step: wrongAt },
+    result: "",
+    reply,
+  };
+});
+
+type Drawn = ReturnType<Parameters<typeof make>[4]>;
+
+function manner(
+  id: string,
+  weight: number,
+  drawOne: (rng: Random, s: Scratch, language: Language) => Drawn | undefined,
+): Skill {
+  return {
+    id,
+    class: "manners",
+    levels: 1,
+    weight,
+    understood: id === "check",
+    generate(rng, level) {
+      for (;;) {
+        const scratch = new Scratch();
+        const drawn = drawOne(rng, scratch, anyLanguage(rng));
+        if (drawn) return finish({ ...drawn, skill: id, level, scratch });
+      }
+    },
+  };
+}
+
+export const MANNERS: readonly Skill[] = [talk, refuse, hint, check];
