@@ -481,6 +481,7 @@ weir_program *weir_program_create(weir_device *device, const int32_t *words, int
 }
 
 int weir_program_slots(const weir_program *p) { return p->slots; }
+void *weir_program_arena(weir_program *p) { return p->arena; }
 
 weir_status weir_program_bind(weir_program *p, int slot, void *data, int64_t bytes, weir_error *error) {
   if (slot < 0 || slot >= p->slots) return fail(error, WEIR_BAD_BINDING, slot, 0, 0, "there is no such slot");

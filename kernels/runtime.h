@@ -51,6 +51,7 @@ const weir_isa *weir_device_isa(const weir_device *device);
 weir_program *weir_program_create(weir_device *device, const int32_t *words, int64_t count, int64_t arena_bytes, weir_error *error);
 void weir_program_destroy(weir_program *program);
 int weir_program_slots(const weir_program *program);
+void *weir_program_arena(weir_program *program); /* where the temps lie */
 /* Gives external slot its bytes, which must stay valid. Checks size (at the registers' maxima) and alignment. */
 weir_status weir_program_bind(weir_program *program, int slot, void *data, int64_t bytes, weir_error *error);
 /* Checks registers and ranges, then runs every instruction. Runs of one device are serialised. */

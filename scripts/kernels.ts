@@ -82,7 +82,7 @@ export async function compileUnits(
       .update(common)
       .update(JSON.stringify(flags))
       .update(readFileSync(join(kernelFolder, file)));
-    return join(cache, `${file.slice(0, -2)}-${variant}-${hash.digest("hex").slice(0, 16)}.o`);
+    return join(cache, `${basename(file, ".c")}-${variant}-${hash.digest("hex").slice(0, 16)}.o`);
   });
   const waiting = units.map((unit, i) => ({ unit, path: paths[i] })).filter(({ path }) => force || !existsSync(path));
   const compiled = waiting.length;

@@ -11,6 +11,7 @@ import assert from "node:assert/strict";
 import { gradients } from "./autodiff.ts";
 import type { Device, DeviceBuffer, HostArray } from "./device.ts";
 import { byteLength, isPacked, unpackedDtype } from "./dtype.ts";
+import { dumpCase } from "./dump.ts";
 import { NativeDevice, nativeIsas } from "./native.ts";
 import { add, copy, dot } from "./ops/elementwise.ts";
 import { maxDim, Program, type Tensor } from "./program.ts";
@@ -153,12 +154,15 @@ export async function runOn(device: Device, test: OpCase): Promise<Results> {
   return results;
 }
 
+const toleranceOf = (test: OpCase, name: string): number =>
+  (typeof test.tolerance === "object" ? test.tolerance[name] : test.tolerance) ?? 1e-5;
+
 /** Throws an AssertionError that names output, element and both values unless `got` agrees with `wanted`. */
 export function compare(what: string, got: Results, wanted: Results, test: OpCase): void {
   for (const [name, { values }] of wanted) {
     const other = got.get(name)?.values;
     assert.ok(other && other.length === values.length, `${what}: ${name} is missing or has another length`);
-    const tolerance = (typeof test.tolerance === "object" ? test.tolerance[name] : test.tolerance) ?? 1e-5;
+    const tolerance = toleranceOf(test, name);
     let squares = 0;
     for (const value of values) if (Number.isFinite(value)) squares += value * value;
     const rms = Math.sqrt(squares / Math.max(1, values.length));
@@ -191,6 +195,7 @@ export function sameBits(what: string, got: Results, wanted: Results): void {
  * be opened is said aloud.
  */
 export async function fastDevices(): Promise<{ name: string; open(threads: number): Promise<Device> }[]> {
+  if (process.env.WEIR_DUMP) return [];
   const wanted = (process.env.WEIR_TEST_DEVICES ?? "native,wasm").split(",");
   const found: { name: string; open(threads: number): Promise<Device> }[] = [];
   if (wanted.includes("native")) {
@@ -215,9 +220,46 @@ export async function fastDevices(): Promise<{ name: string; open(threads: numbe
 
 const opened = new Map<string, Promise<Device>>();
 
-/** Runs the case everywhere and compares; returns the float64 reference's results. */
+/** For kernels/testing/driver.c: see dump.ts. */
+function dump(folder: string, test: OpCase, wanted: Results): void {
+  const program = new Program("dump");
+  test.build(program);
+  const data = new Map<string, Uint8Array>();
+  for (const [name, values] of Object.entries(test.inputs ?? {})) {
+    const dtype = program.tensors.find((tensor) => tensor.name === name && !tensor.viewOf)?.dtype;
+    const array =
+      dtype === "f32"
+        ? Float32Array.from(values as ArrayLike<number>)
+        : dtype === "i32"
+          ? Int32Array.from(values as ArrayLike<number>)
+          : ArrayBuffer.isView(values)
+            ? values
+            : Uint8Array.from(values);
+    data.set(name, new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+  }
+  const checks = [...wanted].map(
+    ([name, { values }]) => [name, { values, tolerance: toleranceOf(test, name) }] as const,
+  );
+  dumpCase(folder, {
+    program,
+    registers: test.registers ?? {},
+    data,
+    runs: test.runs ?? 1,
+    finite: test.finite !== false,
+    wanted: new Map(checks),
+  });
+}
+
+/**
+ * Runs the case everywhere and compares; returns the float64 reference's results. With WEIR_DUMP=folder it writes the case for the C
+ * driver instead of running the fast devices.
+ */
 export async function checkOp(test: OpCase): Promise<Results> {
   const wanted = await runOn(new ReferenceDevice("f64"), test);
+  if (process.env.WEIR_DUMP) {
+    dump(process.env.WEIR_DUMP, test, wanted);
+    return wanted;
+  }
   compare("reference f32", await runOn(new ReferenceDevice("f32"), test), wanted, test);
   for (const { name, open } of await fastDevices()) {
     let first: Results | undefined;
