@@ -26,16 +26,17 @@ void weir_heap_free(void *data);
 #include <malloc.h>
 #else
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 #endif
 #ifdef __linux__
 #include <linux/futex.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 #endif
 
 #define MAX_THREADS 256
-#define SPINS 2000
+#define SPINS 2000 /* some tens of microseconds */
+#define SPINS_CROWDED 20 /* where there are more threads than processors, spinning only keeps the others from work */
 
 /* ---- instruction sets ---------------------------------------------------------------------------------------------------- */
 
@@ -206,8 +207,8 @@ static void unpark(int32_t *address) {
 
 /* Waits until *address differs from `old`: a while spinning, then parked. `sleepers` tells the waker whether to wake at all; both
  * sides are sequentially consistent, so one of them always sees the other. */
-static void wait_for(int32_t *address, int32_t old, int32_t *sleepers) {
-  for (int i = 0; i < SPINS; i++) {
+static void wait_for(int32_t *address, int32_t old, int32_t *sleepers, int spins) {
+  for (int i = 0; i < spins; i++) {
     if (__atomic_load_n(address, __ATOMIC_ACQUIRE) != old) return;
     relax();
   }
@@ -235,6 +236,7 @@ struct weir_team {
   int32_t phase __attribute__((aligned(64)));
   int32_t sleepers;
   int32_t nth;
+  int32_t spins;
 };
 
 struct weir_device {
@@ -260,7 +262,7 @@ static void meet(weir_team *team) {
     __atomic_store_n(&team->arrived, 0, __ATOMIC_RELAXED);
     advance(&team->phase, &team->sleepers);
   } else {
-    wait_for(&team->phase, phase, &team->sleepers);
+    wait_for(&team->phase, phase, &team->sleepers, team->spins);
   }
 }
 
@@ -571,7 +573,7 @@ weir_status weir_program_run(weir_program *p, const int32_t *registers, int coun
 static void serve(weir_device *device, int tid) {
   worker *self = &device->workers[tid];
   for (int32_t seen = 0;; seen++) {
-    wait_for(&self->go, seen, &self->sleepers);
+    wait_for(&self->go, seen, &self->sleepers, device->team.spins);
     if (__atomic_load_n(&device->stop, __ATOMIC_ACQUIRE)) return;
     walk(device->job, tid, device->team.nth);
   }
@@ -645,10 +647,20 @@ void weir_device_destroy(weir_device *device) {
   weir_release(device, sizeof *device);
 }
 
+static int processors(void) {
+#if defined(__wasm__) || defined(_WIN32)
+  return MAX_THREADS; /* the host knows, we do not */
+#else
+  long n = sysconf(_SC_NPROCESSORS_ONLN);
+  return n < 1 ? 1 : (int)n;
+#endif
+}
+
 void weir_device_threads(weir_device *device, int threads, int64_t grain) {
   lock_device(device);
   device->threads = threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads;
   device->grain = grain;
+  device->team.spins = device->threads > processors() ? SPINS_CROWDED : SPINS;
 #ifdef __wasm__
   device->started = device->threads - 1;
 #endif
