@@ -1,7 +1,7 @@
 // The optimiser as a program over all parameters: which of them Muon moves and which AdamW, the clipping, the states they keep.
 
 import { fill } from "../tensor/ops/elementwise.ts";
-import { muon } from "../tensor/ops/muon.ts";
+import { FIVE_STEPS, muon, NEWTON_SCHULZ } from "../tensor/ops/muon.ts";
 import { type AdamWOptions, adamw, clipScale, sumSquares } from "../tensor/ops/optimizer.ts";
 import { Program, type Tensor } from "../tensor/program.ts";
 
@@ -17,6 +17,8 @@ export interface OptimizerConfig {
   weightDecay: number;
   /** Muon's momentum. Default 0.95. */
   momentum?: number;
+  /** Newton–Schulz steps of Muon: 10 as DeepSeek-V4, 5 as Jordan et al. Default 10. */
+  newtonSchulz?: 5 | 10;
   /** Global gradient norm above which gradients are scaled down; 0: never. */
   maxGradNorm: number;
 }
@@ -58,7 +60,12 @@ export function buildOptimizer(
       const batched = [shape.length === 3 ? shape[0] : 1, ...shape.slice(-2)];
       const buffer = program.state(`momentum.${name}`, "f32", shape);
       const as3 = (tensor: Tensor): Tensor => tensor.reshape(...batched);
-      const options = { momentum: config.momentum ?? 0.95, weightDecay: config.weightDecay, rms: 0.18 };
+      const options = {
+        momentum: config.momentum ?? 0.95,
+        weightDecay: config.weightDecay,
+        rms: 0.18,
+        steps: config.newtonSchulz === 5 ? FIVE_STEPS : NEWTON_SCHULZ,
+      };
       muon(as3(param), as3(grads[i]), as3(buffer), muonRates, scale, options);
       return;
     }

@@ -7,6 +7,7 @@ import { muonApply, muonMomentum } from "./optimizer.ts";
 /** Quintic coefficients a, b, c of X ← aX + (bA + cA²)X with A = XXᵀ: eight steps that spread singular values fast, two that settle them at 1. */
 const FAST = [3.4445, -4.775, 2.0315] as const;
 const SETTLE = [2, -1.5, 0.5] as const;
+export const FIVE_STEPS = Array(5).fill(FAST) as (readonly [number, number, number])[];
 export const NEWTON_SCHULZ = [...Array(8).fill(FAST), ...Array(2).fill(SETTLE)] as (readonly [
   number,
   number,
@@ -32,6 +33,8 @@ export function orthogonalise(x: Tensor, steps = NEWTON_SCHULZ): Tensor {
 export interface MuonOptions {
   momentum: number;
   weightDecay: number;
+  /** Newton–Schulz steps. Default: V4's ten; Jordan's five are half the work and enough at small size. */
+  steps?: typeof NEWTON_SCHULZ;
   /** Root mean square of the update's elements before the learning rate (V4: 0.18). */
   rms: number;
 }
@@ -49,6 +52,6 @@ export function muon(
   options: MuonOptions,
 ): void {
   const [, rows, columns] = param.shape as number[];
-  const update = orthogonalise(muonMomentum(buffer, grad, scale, options.momentum));
+  const update = orthogonalise(muonMomentum(buffer, grad, scale, options.momentum), options.steps);
   muonApply(param, update, rates, options.rms * Math.sqrt(Math.max(rows, columns)), options.weightDecay);
 }
