@@ -110,7 +110,7 @@ export const PERCENT: Readonly<
     ],
     en: [
       "[A number|A price|Some number|A value] [increased by|raised by] {p}[%| percent] is {n}[. What was it before?|. Find the original.|. What is the original number?]",
-      "[After|After an increase of|After a rise of] {p}[%| percent] [increase |more |]the [price|number|value] is {n}[. What was it before?|. Find the original.|; what was it?]",
+      "After [an increase of|a rise of] {p}[%| percent] the [price|number|value] is {n}[. What was it before?|. Find the original.|; what was it?]",
       "{n} is {p}% more than [what|which] number?",
       "#It went up {p}% to {n}; where did it start?",
     ],
@@ -124,7 +124,7 @@ export const PERCENT: Readonly<
     ],
     en: [
       "[A number|A price|Some number|A value] [decreased by|reduced by] {p}[%| percent] is {n}[. What was it before?|. Find the original.|. What is the original number?]",
-      "[After|After a decrease of|After a drop of] {p}[%| percent] [decrease |less |]the [price|number|value] is {n}[. What was it before?|. Find the original.|; what was it?]",
+      "After [a decrease of|a drop of] {p}[%| percent] the [price|number|value] is {n}[. What was it before?|. Find the original.|; what was it?]",
       "{n} is {p}% less than [what|which] number?",
       "#It went down {p}% to {n}; where did it start?",
     ],

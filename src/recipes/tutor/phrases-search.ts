@@ -80,7 +80,7 @@ export const REMAINDERS: Templates = {
   ],
   en: [
     "[Find|What is] the smallest positive [number|integer|whole number] that leaves remainder {r} when divided by {a} and remainder {s} when divided by {b}[.|?|]",
-    "A number [divided by {a} leaves|leaves remainder|leaves a remainder of] {r} [|when divided by {a} ]and {s} when divided by {b}[. What is the smallest such positive number?|. Find the smallest one.]",
+    "A number [leaves remainder|leaves a remainder of] {r} when divided by {a} and {s} when divided by {b}[. What is the smallest such positive number?|. Find the smallest one.]",
     "Which smallest positive number gives remainder {r} on division by {a} and remainder {s} on division by {b}?",
     "#Counting by {a} leaves {r}, counting by {b} leaves {s}: how few can there be?",
   ],

@@ -28,9 +28,7 @@ export const add = (a: Rational, b: Rational): Rational => rational(a.n * b.d + 
 export const subtract = (a: Rational, b: Rational): Rational => rational(a.n * b.d - b.n * a.d, a.d * b.d);
 export const multiply = (a: Rational, b: Rational): Rational => rational(a.n * b.n, a.d * b.d);
 export const divide = (a: Rational, b: Rational): Rational => rational(a.n * b.d, a.d * b.n);
-export const negate = (a: Rational): Rational => ({ n: -a.n, d: a.d });
 export const equal = (a: Rational, b: Rational): boolean => a.n === b.n && a.d === b.d;
-export const isInteger = (a: Rational): boolean => a.d === 1n;
 
 /** `7`, `-3/4`: lowest terms. */
 export const formatRational = (a: Rational): string => (a.d === 1n ? `${a.n}` : `${a.n}/${a.d}`);
@@ -59,109 +57,129 @@ export function formatDecimal(a: Rational): string {
   return places === 0 ? sign + text : `${sign}${text.slice(0, -places)}.${text.slice(-places)}`;
 }
 
-/** Longest arithmetic text that `evaluate` reads; longer input is answered with undefined, whatever it holds. */
+/** Longest arithmetic text that is read; longer input is answered with undefined, whatever it holds. */
 export const LONGEST_EXPRESSION = 400;
 
+/** What the reader of arithmetic computes with. An undefined result makes the whole text unreadable. */
+export interface Arithmetic<T> {
+  constant(value: Rational): T;
+  /** The value of a letter, when it has one. */
+  variable(name: string): T | undefined;
+  add(a: T, b: T): T;
+  subtract(a: T, b: T): T;
+  multiply(a: T, b: T): T | undefined;
+  divide(a: T, b: T): T | undefined;
+}
+
 /**
- * The exact value of arithmetic in ASCII: decimals, + - * / ^ %, brackets, and `2(3+4)` or `3x` as products. `variables`
- * gives values to letters. Undefined when the text is not such an expression, divides by 0, or takes a power outside 0..9.
+ * Reads arithmetic in ASCII: decimals, letters, + - * / ^ %, brackets, and `2(3+4)` or `3x` as products. Undefined when the
+ * text is no such expression, nests deeper than 50, or takes a power outside 0..9.
  */
-export function evaluate(text: string, variables: Readonly<Record<string, Rational>> = {}): Rational | undefined {
+export function readArithmetic<T>(text: string, on: Arithmetic<T>): T | undefined {
   if (text.length > LONGEST_EXPRESSION) return undefined;
   let at = 0;
   let depth = 0;
   const skip = (): void => {
     while (text[at] === " ") at++;
   };
-  const atom = (): Rational | undefined => {
+  const digit = (): boolean => text[at] >= "0" && text[at] <= "9";
+  const digits = (): string => {
+    const from = at;
+    while (digit()) at++;
+    return text.slice(from, at);
+  };
+  const letter = (): boolean => /^[A-Za-z]$/.test(text[at] ?? "") && on.variable(text[at]) !== undefined;
+  const atom = (): T | undefined => {
     skip();
-    const c = text[at];
-    if (c === "(") {
+    if (text[at] === "(") {
       if (++depth > 50) return undefined;
       at++;
       const inner = sum();
       skip();
-      if (!inner || text[at] !== ")") return undefined;
+      if (inner === undefined || text[at] !== ")") return undefined;
       at++;
       depth--;
       return inner;
     }
-    if (c >= "0" && c <= "9") {
-      const from = at;
-      while (text[at] >= "0" && text[at] <= "9") at++;
-      let value = BigInt(text.slice(from, at));
-      let scale = 1n;
-      if (text[at] === "." && text[at + 1] >= "0" && text[at + 1] <= "9") {
-        const point = ++at;
-        while (text[at] >= "0" && text[at] <= "9") at++;
-        scale = 10n ** BigInt(at - point);
-        value = value * scale + BigInt(text.slice(point, at));
-      }
-      return rational(value, scale);
-    }
-    if (c !== undefined && Object.hasOwn(variables, c)) {
+    if (digit()) {
+      const whole = digits();
+      if (text[at] !== ".") return on.constant(rational(BigInt(whole)));
       at++;
-      return variables[c];
+      const part = digits();
+      return part === "" ? undefined : on.constant(rational(BigInt(whole + part), 10n ** BigInt(part.length)));
     }
-    return undefined;
+    return letter() ? on.variable(text[at++]) : undefined;
   };
-  const power = (): Rational | undefined => {
+  const power = (): T | undefined => {
     let base = atom();
     skip();
-    while (base && (text[at] === "%" || text[at] === "^" || text[at] === "²" || text[at] === "³")) {
-      const mark = text[at++];
-      if (mark === "%") base = rational(base.n, base.d * 100n);
+    while (base !== undefined && (text[at] === "%" || text[at] === "^")) {
+      if (text[at++] === "%") base = on.multiply(base, on.constant(rational(1, 100)));
       else {
-        const exponent = mark === "²" ? rational(2) : mark === "³" ? rational(3) : atom();
-        if (exponent?.d !== 1n || exponent.n < 0n || exponent.n > 9n) return undefined;
-        base = rational(base.n ** exponent.n, base.d ** exponent.n);
+        skip();
+        const exponent = /^\d(?!\d)/.exec(text.slice(at, at + 2));
+        if (!exponent) return undefined;
+        at++;
+        const factor: T = base;
+        base = on.constant(rational(1));
+        for (let i = 0; i < Number(exponent[0]) && base !== undefined; i++) base = on.multiply(base, factor);
       }
       skip();
     }
     return base;
   };
-  const signed = (): Rational | undefined => {
+  const signed = (): T | undefined => {
     skip();
-    if (text[at] === "-" || text[at] === "+") {
-      if (++depth > 50) return undefined;
-      const minus = text[at++] === "-";
-      const value = signed();
-      depth--;
-      return value && (minus ? negate(value) : value);
-    }
-    return power();
+    if (text[at] !== "-" && text[at] !== "+") return power();
+    if (++depth > 50) return undefined;
+    const minus = text[at++] === "-";
+    const value = signed();
+    depth--;
+    return value === undefined || !minus ? value : on.subtract(on.constant(rational(0)), value);
   };
-  const product = (): Rational | undefined => {
+  const product = (): T | undefined => {
     let left = signed();
     for (;;) {
       skip();
+      if (left === undefined) return undefined;
       const c = text[at];
-      if (!left) return undefined;
       if (c === "*" || c === "/") {
         at++;
         const right = signed();
-        if (!right || (c === "/" && right.n === 0n)) return undefined;
-        left = c === "*" ? multiply(left, right) : divide(left, right);
-      } else if (c === "(" || (c !== undefined && Object.hasOwn(variables, c))) {
+        if (right === undefined) return undefined;
+        left = c === "*" ? on.multiply(left, right) : on.divide(left, right);
+      } else if (c === "(" || letter()) {
         const right = power();
-        if (!right) return undefined;
-        left = multiply(left, right);
+        if (right === undefined) return undefined;
+        left = on.multiply(left, right);
       } else return left;
     }
   };
-  const sum = (): Rational | undefined => {
+  const sum = (): T | undefined => {
     let left = product();
     for (;;) {
       skip();
       const c = text[at];
-      if (!left || (c !== "+" && c !== "-")) return left;
+      if (left === undefined || (c !== "+" && c !== "-")) return left;
       at++;
       const right = product();
-      if (!right) return undefined;
-      left = c === "+" ? add(left, right) : subtract(left, right);
+      if (right === undefined) return undefined;
+      left = c === "+" ? on.add(left, right) : on.subtract(left, right);
     }
   };
   const value = sum();
   skip();
   return at === text.length ? value : undefined;
 }
+
+const NUMBERS: Arithmetic<Rational> = {
+  constant: (value) => value,
+  variable: () => undefined,
+  add,
+  subtract,
+  multiply,
+  divide: (a, b) => (b.n === 0n ? undefined : divide(a, b)),
+};
+
+/** The exact value of arithmetic without letters; undefined when the text is no such thing or divides by 0. */
+export const evaluate = (text: string): Rational | undefined => readArithmetic(text, NUMBERS);

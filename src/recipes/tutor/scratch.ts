@@ -61,14 +61,14 @@ export class Scratch {
   private plus(a: number, b: number): number {
     const sum = a + b;
     if (atOnce(a, b) || a === 0 || b === 0) this.say(`${a}+${b}=${sum}`);
-    else this.say(`${columns(a, b, "+")}=${sum}`);
+    else this.say(procedure("+", a, b)!);
     return sum;
   }
 
   private minus(a: number, b: number): number {
     const difference = a - b;
     if (atOnce(a, b) || b === 0 || difference === 0) this.say(`${a}-${b}=${difference}`);
-    else this.say(`${columns(a, b, "-")}=${difference}`);
+    else this.say(procedure("-", a, b)!);
     return difference;
   }
 
@@ -101,16 +101,7 @@ export class Scratch {
   /** a * digit * 10^zeros on one line. */
   private timesDigit(a: number, digit: number, zeros: number): number {
     const product = a * digit * 10 ** zeros;
-    let line = `${a}*${digit}${"0".repeat(zeros)}:`;
-    const text = String(a);
-    let carry = 0;
-    for (let i = text.length - 1; i >= 0; i--) {
-      const d = text.charCodeAt(i) - 48;
-      const value = d * digit + carry;
-      line += `${d}*${digit}+${carry}=${two(value)};`;
-      carry = Math.floor(value / 10);
-    }
-    this.say(`${line}=${product}`);
+    this.say(procedure("*", a, digit * 10 ** zeros)!);
     return product;
   }
 
@@ -123,15 +114,7 @@ export class Scratch {
     const known = b < 10 ? quotient < 10 : a < 100;
     if (b === 1 || (isPowerOfTen(b) && remainder === 0) || known) this.say(`${a}/${b}=${result}`);
     else if (b < 10) {
-      let line = `${a}/${b}:`;
-      let rest = 0;
-      for (const c of text) {
-        const chunk = rest * 10 + (c.charCodeAt(0) - 48);
-        const digit = Math.floor(chunk / b);
-        rest = chunk - digit * b;
-        line += `${two(chunk)}=${b}*${digit}+${rest};`;
-      }
-      this.say(`${line}=${result}`);
+      this.say(procedure("/", a, b)!);
     } else {
       this.longDivide(text, b);
       this.say(`${a}/${b}=${result}`);
@@ -157,6 +140,40 @@ export class Scratch {
 const two = (value: number): string => (value < 10 ? `0${value}` : `${value}`);
 const isPowerOfTen = (value: number): boolean => value >= 10 && /^10+$/.test(String(value));
 const significant = (value: number): number => String(value).replaceAll("0", "").length;
+
+/**
+ * The one-line procedure of an operation on natural numbers: sums, differences that are not negative, products with one digit
+ * and zeros behind it, quotients by one digit. Undefined for other operands.
+ */
+export function procedure(op: "+" | "-" | "*" | "/", a: number, b: number): string | undefined {
+  if (op === "+") return `${columns(a, b, "+")}=${a + b}`;
+  if (op === "-") return a < b ? undefined : `${columns(a, b, "-")}=${a - b}`;
+  if (op === "/") {
+    if (b < 1 || b > 9) return undefined;
+    let line = `${a}/${b}:`;
+    let rest = 0;
+    for (const c of String(a)) {
+      const chunk = rest * 10 + (c.charCodeAt(0) - 48);
+      const digit = Math.floor(chunk / b);
+      rest = chunk - digit * b;
+      line += `${two(chunk)}=${b}*${digit}+${rest};`;
+    }
+    return `${line}=${Math.floor(a / b)}${rest ? `r${rest}` : ""}`;
+  }
+  const factor = /^([1-9])0*$/.exec(String(b))?.[1];
+  if (factor === undefined) return undefined;
+  const digit = Number(factor);
+  let line = `${a}*${b}:`;
+  let carry = 0;
+  const text = String(a);
+  for (let i = text.length - 1; i >= 0; i--) {
+    const d = text.charCodeAt(i) - 48;
+    const value = d * digit + carry;
+    line += `${d}*${digit}+${carry}=${two(value)};`;
+    carry = Math.floor(value / 10);
+  }
+  return `${line}=${a * b}`;
+}
 
 /** Everything of an addition's or a subtraction's line before the result. */
 function columns(a: number, b: number, sign: "+" | "-"): string {

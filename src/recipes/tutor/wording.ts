@@ -16,7 +16,7 @@ const HELD_OUT_EVERY = 12;
 type Part = string | string[];
 const compiled = new Map<string, Part[]>();
 
-function compile(template: string): Part[] {
+export function compile(template: string): Part[] {
   let parts = compiled.get(template);
   if (!parts) {
     parts = template

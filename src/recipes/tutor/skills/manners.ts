@@ -124,7 +124,12 @@ const refuse = manner("refuse", 3, (rng, s, language) => {
     const text = noise(rng);
     wording = { text, id: "noise", heldOut: false };
   } else {
-    const slots = { n: `${rng.int(1, 99)}`, m: `${rng.int(1, 9)}`, big: `${ofLength(rng, rng.int(10, 14))}` };
+    const slots = {
+      n: `${rng.int(1, 99)}`,
+      m: `${rng.int(1, 9)}`,
+      big: `${ofLength(rng, rng.int(10, 14))}`,
+      vast: `${ofLength(rng, rng.int(8, 14))}`,
+    };
     // The bars of |x-3| separate alternatives in templates.
     wording = ask(rng, OUTSIDE, language, slots);
     if (language === "zh" && rng.chance(0.03)) wording = { ...wording, text: fullWidth(wording.text) };
@@ -296,6 +301,8 @@ function expressionSolution(rng: Random, e: Expression, states: boolean, wrongAt
     steps.push({ right: show(right, v), written: show(wrong, slip), prove });
     // The slip is carried on where that leaves whole numbers, or (a copied solution) it is not.
     rest = whole(wrong) && rng.chance(0.6) ? wrong : right;
+    // What is left must really be worth something else (a later factor 0 could hide the slip).
+    if (value(wrong) === value(right)) return [];
   }
   return steps;
 }
@@ -333,7 +340,11 @@ function equationSolution(rng: Random, wrongAt: number, short: boolean): { equat
   );
   const due = rest;
   if (!short)
-    push(`x=${due}/${a}`, () => (rng.chance(0.5) ? `x=${due}-${a}` : `x=${misreckon(rng, due)}/${a}`), nothing);
+    push(
+      `x=${due}/${a}`,
+      () => (rng.chance(0.5) && due - a !== due / a ? `x=${due}-${a}` : `x=${misreckon(rng, due)}/${a}`),
+      nothing,
+    );
   push(
     `x=${due / a}`,
     () => `x=${misreckon(rng, due / a)}`,
@@ -373,7 +384,7 @@ const check = manner("check", 2.5, (rng, s, language) => {
     if (wrongShare !== undefined) wrongAt = 1 + Math.floor(wrongShare * size(e));
     steps = expressionSolution(rng, e, kind === 1, wrongAt);
   }
-  if (wrongAt > 0 && steps[wrongAt - 1].written === steps[wrongAt - 1].right) return undefined;
+  if (steps.length === 0 || (wrongAt > 0 && steps[wrongAt - 1].written === steps[wrongAt - 1].right)) return undefined;
   for (let i = 0; i < (wrongAt || steps.length); i++) {
     steps[i].prove(s);
     s.say(`${i + 1})${steps[i].right} ${i + 1 === wrongAt ? "wrong" : "ok"}`);

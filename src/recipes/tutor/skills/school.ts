@@ -22,6 +22,7 @@ import { Scratch } from "../scratch.ts";
 import type { Wording } from "../wording.ts";
 import { anyLanguage, type Draft, finish, ofLength, upTo } from "./common.ts";
 import { division, expressionSkill, operation, randomExpression } from "./core.ts";
+import { DAY, UNITS, type Unit, WEEK } from "./facts.ts";
 
 export const greatest = (a: number, b: number): number => (b === 0 ? Math.abs(a) : greatest(b, a % b));
 
@@ -514,47 +515,6 @@ const ratio = make("ratio", "B", 3, 1.2, (rng, level, s, language) => {
     result: `x=${four[at]}`,
   };
 });
-
-interface Unit {
-  zh: string;
-  en: string;
-  short: string;
-}
-const U = (zh: string, en: string, short: string): Unit => ({ zh, en, short });
-const [KM, M, CM, MM, DM] = [
-  U("千米", "kilometers", "km"),
-  U("米", "meters", "m"),
-  U("厘米", "centimeters", "cm"),
-  U("毫米", "millimeters", "mm"),
-  U("分米", "decimeters", "dm"),
-];
-const [T, KG, G] = [U("吨", "tons", "t"), U("千克", "kilograms", "kg"), U("克", "grams", "g")];
-const [DAY, H, MIN, SEC, WEEK] = [
-  U("天", "days", "d"),
-  U("小时", "hours", "h"),
-  U("分钟", "minutes", "min"),
-  U("秒", "seconds", "s"),
-  U("周", "weeks", "wk"),
-];
-const [L, ML] = [U("升", "liters", "L"), U("毫升", "milliliters", "mL")];
-
-/** Larger unit, smaller unit, how many of the smaller make the larger. */
-export const UNITS: readonly (readonly [Unit, Unit, number])[] = [
-  [KM, M, 1000],
-  [M, CM, 100],
-  [CM, MM, 10],
-  [M, DM, 10],
-  [DM, CM, 10],
-  [M, MM, 1000],
-  [T, KG, 1000],
-  [KG, G, 1000],
-  [L, ML, 1000],
-  [H, MIN, 60],
-  [MIN, SEC, 60],
-  [DAY, H, 24],
-  [WEEK, DAY, 7],
-  [H, SEC, 3600],
-];
 
 const nameOf = (rng: Random, u: Unit, language: Language): string =>
   language === "en"

@@ -17,6 +17,7 @@ import {
 import type { Language, Skill } from "../problem.ts";
 import type { Random } from "../random.ts";
 import type { Scratch } from "../scratch.ts";
+import { dieEvents } from "./facts.ts";
 import { cancel, greatest, make, number } from "./school.ts";
 
 /** Coefficients by power, the constant first. */
@@ -110,7 +111,8 @@ const integral = make("integral", "C", 3, 1.5, (rng, level, s, language) => {
   let result: string;
   const top = upper - lower;
   if (lower !== 0) {
-    s.say(`${upper}-${lower < 0 ? `(${lower})` : lower}`);
+    const difference = `${upper}-${lower < 0 ? `(${lower})` : lower}`;
+    s.say(common === 1 ? difference : `(${difference})/${common}`);
     s.subtract(upper, lower);
   }
   if (common === 1) {
@@ -170,7 +172,7 @@ const determinant3 = make("determinant3", "C", 2, 1.8, (rng, level, s, language)
   let result = 0;
   if (typeof total === "number") {
     result = total;
-    s.say(`=${result}`);
+    s.say(`det=${result}`);
   } else result = workOut(s, total);
   const wording = ask(rng, DETERMINANT, language, { e: typedMatrix(rng, rows) });
   return { key: bracketRows(rows, ","), wording, answer: number(result), result: `${result}` };
@@ -235,33 +237,14 @@ const combinations = make("combinations", "C", 2, 1, (rng, level, s, language) =
   return { key: text, wording, answer: number(result), result: `${result}` };
 });
 
-/** Faces of a die that fit a description. */
-const DIE_EVENTS: readonly { zh: string; en: string; faces: readonly number[] }[] = [
-  { zh: "是偶数", en: "an even number", faces: [2, 4, 6] },
-  { zh: "是奇数", en: "an odd number", faces: [1, 3, 5] },
-  { zh: "是质数", en: "a prime number", faces: [2, 3, 5] },
-  { zh: "是3的倍数", en: "a multiple of 3", faces: [3, 6] },
-  ...[1, 2, 3, 4, 5].map((n) => ({
-    zh: `大于${n}`,
-    en: `a number greater than ${n}`,
-    faces: [1, 2, 3, 4, 5, 6].filter((f) => f > n),
-  })),
-  ...[2, 3, 4, 5, 6].map((n) => ({
-    zh: `小于${n}`,
-    en: `a number less than ${n}`,
-    faces: [1, 2, 3, 4, 5, 6].filter((f) => f < n),
-  })),
-  ...[1, 2, 3, 4, 5, 6].map((n) => ({ zh: `是${n}`, en: `a ${n}`, faces: [n] })),
-];
-
 const COLOURS: Readonly<Record<Language, readonly [string, string]>> = { zh: ["红", "白"], en: ["red", "white"] };
 
 const probability = make("probability", "C", 3, 1.5, (rng, level, s, language) => {
   const kind =
     level === 1 ? rng.pick(["die", "ball"] as const) : level === 2 ? rng.pick(["dice", "ball"] as const) : "balls";
   if (kind === "die") {
-    const event = rng.pick(DIE_EVENTS);
-    s.say(event.faces.join(","));
+    const event = rng.pick(dieEvents);
+    s.say(`{${event.faces.join(",")}}`);
     s.say(`=${event.faces.length}/6`);
     const result = cancel(s, event.faces.length, 6);
     const wording = ask(rng, ONE_DIE, language, { w: event[language] });
@@ -271,7 +254,7 @@ const probability = make("probability", "C", 3, 1.5, (rng, level, s, language) =
     const k = rng.int(2, 12);
     const pairs: string[] = [];
     for (let i = 1; i <= 6; i++) if (k - i >= 1 && k - i <= 6) pairs.push(`${i}+${k - i}`);
-    s.say(pairs.join(","));
+    s.say(`{${pairs.join(",")}}`);
     s.say(`=${pairs.length}/36`);
     const result = cancel(s, pairs.length, 36);
     const wording = ask(rng, TWO_DICE, language, { k: `${k}` });
