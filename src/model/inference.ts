@@ -1,0 +1,92 @@
+// The program that serves: any mix of rows from any sequences, prompt chunks and single new tokens alike, through the model over
+// the paged cache, to sampled tokens for the rows that ask. One program per loaded model; scheduling is the engine's business.
+import type { ModelConfig } from "../checkpoint/config.ts";
+import type { Dtype } from "../tensor/dtype.ts";
+import type { CacheDtype } from "../tensor/ops/cache.ts";
+import { gatherRows } from "../tensor/ops/columns.ts";
+import { linear } from "../tensor/ops/linear.ts";
+import { sample } from "../tensor/ops/sample.ts";
+import { dim, Program } from "../tensor/program.ts";
+import { ModelContext } from "./context.ts";
+import { trunk } from "./forward.ts";
+import { finalNorm, headWeight } from "./transformer.ts";
+
+export interface InferenceOptions {
+  /** Most rows (prompt tokens and new tokens together) per run. */
+  maxRows: number;
+  /** Most rows per run whose logits are wanted. */
+  maxSampled: number;
+  /** Most sequences in the page table. */
+  maxSequences: number;
+  /** Most tokens per sequence; a multiple of pageSize. */
+  maxPositions: number;
+  pageSize: number;
+  pages: number;
+  cacheDtype: CacheDtype;
+  /** Storage type of each weight. */
+  dtypeOf: (name: string, shape: readonly number[]) => Dtype;
+}
+
+/**
+ * Registers T (rows) and R (sampled rows). Inputs i32: `ids` [T], `positions` [T], `sequences` [T] (row of the page table), `slots`
+ * [T] (cache row each token is written to), `pageTable` [S, pages per sequence], `sampledRows` [R]. Outputs: `logits` [R, V],
+ * `states` [R, d] (after the final norm), `routes.LAYER` i32 [T, K]. Caches are states `cache.…`. Sampling is a program of its own
+ * (buildSampler), so that logits can be edited in between.
+ */
+export interface InferenceProgram {
+  program: Program;
+  context: ModelContext;
+  options: InferenceOptions;
+}
+
+export function buildInference(config: ModelConfig, options: InferenceOptions): InferenceProgram {
+  const { maxRows, maxSampled, maxSequences, maxPositions, pageSize, pages } = options;
+  const program = new Program(`serve-${config.family}`);
+  const rows = program.register("T", maxRows);
+  const sampled = program.register("R", maxSampled);
+  const index = (name: string, max: number, min = 0) => program.input(name, "i32", [dim(rows)], { min, max });
+  const pageTable = program.input("pageTable", "i32", [maxSequences, maxPositions / pageSize], { min: 0, max: pages });
+  const context = new ModelContext({
+    program,
+    config,
+    rows,
+    inputs: { ids: index("ids", config.vocabSize), positions: index("positions", maxPositions), starts: null },
+    cache: {
+      pageSize,
+      pages,
+      pageTable,
+      sequences: index("sequences", maxSequences),
+      slots: index("slots", pages * pageSize, -1),
+      dtype: options.cacheDtype,
+    },
+    maxPositions,
+    dtypeOf: options.dtypeOf,
+  });
+  const x = finalNorm(context, trunk(context));
+  const wanted = gatherRows(x, program.input("sampledRows", "i32", [dim(sampled)], { min: 0, max: maxRows }));
+  program.output(linear(wanted, headWeight(context)), "logits");
+  program.output(wanted, "states");
+  for (const { layer, ids } of context.routes) program.output(ids, `routes.${layer}`);
+  return { program, context, options };
+}
+
+/**
+ * From logits [R, V] (the serving program's buffer, perhaps edited) to `tokens` i32 [R] and `logp` [R], with `topIds`, `topLogp`
+ * [R, alternatives]. Inputs `parameters`, `counters`, `mask` as ops/sample.ts wants them.
+ */
+export function buildSampler(vocab: number, maxSampled: number, alternatives: number): Program {
+  const program = new Program("sample");
+  const rows = program.register("R", maxSampled);
+  const logits = program.input("logits", "f32", [dim(rows), vocab]);
+  const parameters = program.input("parameters", "f32", [dim(rows), 4]);
+  const counters = program.input("counters", "i32", [dim(rows), 2]);
+  const mask = program.input("mask", "i32", [dim(rows), Math.ceil(vocab / 32)]);
+  const { ids, logp, topIds, topLogp } = sample(logits, parameters, counters, mask, alternatives);
+  program.output(ids, "tokens");
+  program.output(logp, "logp");
+  if (alternatives > 0) {
+    program.output(topIds, "topIds");
+    program.output(topLogp, "topLogp");
+  }
+  return program;
+}
