@@ -48,10 +48,11 @@ export function Composer() {
   const shownFor = useRef<string | undefined | null>(null);
   const sending = useRef<string | undefined>(undefined);
   const timer = useRef(0);
+  const text = useRef("");
   const files = useRef<Attachment[]>([]);
   files.current = attachments;
 
-  const draft = (): Draft => ({ text: field.current?.value ?? "", attachments: files.current });
+  const draft = (): Draft => ({ text: text.current, attachments: files.current });
   const save = (): void => {
     clearTimeout(timer.current);
     timer.current = window.setTimeout(() => keepDraft(shownFor.current ?? undefined, draft()), 300);
@@ -62,10 +63,11 @@ export function Composer() {
     element.style.height = "auto";
     element.style.height = `${Math.min(element.scrollHeight, 300)}px`;
   };
-  const put = ({ text, attachments: kept }: Draft): void => {
-    if (field.current) field.current.value = text;
-    setAttachments(kept);
-    setFilled(text.trim() !== "");
+  const put = (next: Draft): void => {
+    text.current = next.text;
+    if (field.current) field.current.value = next.text;
+    setAttachments(next.attachments);
+    setFilled(next.text.trim() !== "");
     grow();
   };
 
@@ -82,8 +84,8 @@ export function Composer() {
 
   useEffect(() => {
     const keep = (): void => {
-      if (shownFor.current !== null && field.current)
-        keepDraft(shownFor.current, { text: field.current.value, attachments: files.current });
+      clearTimeout(timer.current);
+      if (shownFor.current !== null) keepDraft(shownFor.current, { text: text.current, attachments: files.current });
     };
     addEventListener("pagehide", keep);
     return () => {
@@ -93,11 +95,11 @@ export function Composer() {
   }, []);
 
   const send = async (): Promise<void> => {
-    const { text } = draft();
-    if ((text.trim() === "" && attachments.length === 0) || running || sending.current !== undefined) return;
+    const content = text.current;
+    if ((content.trim() === "" && attachments.length === 0) || running || sending.current !== undefined) return;
     const from = shownFor.current ?? undefined;
     sending.current = crypto.randomUUID();
-    const question = { id: sending.current, content: text, attachments, parent: from === undefined ? null : head };
+    const question = { id: sending.current, content, attachments, parent: from === undefined ? null : head };
     const sent = await action.run(async () => {
       const conversation = await ask(question, settings);
       keepDraft(from, { text: "", attachments: [] });
@@ -107,7 +109,7 @@ export function Composer() {
     sending.current = undefined;
     if (sent) {
       // What was typed while the message was under way stays.
-      if (field.current?.value === text) put({ text: "", attachments: [] });
+      if (text.current === content) put({ text: "", attachments: [] });
     } else shownFor.current = open.get().id;
   };
 
@@ -129,13 +131,13 @@ export function Composer() {
 
   const onPaste = (event: ClipboardEvent): void => {
     const pasted = [...event.clipboardData.files];
-    const text = event.clipboardData.getData("text/plain");
-    if (pasted.length > 0 && text === "") {
+    const long = event.clipboardData.getData("text/plain");
+    if (pasted.length > 0 && long === "") {
       event.preventDefault();
       add(pasted);
-    } else if (text.length > longPaste) {
+    } else if (long.length > longPaste) {
       event.preventDefault();
-      add([new File([text], `${words.pastedName} ${attachments.length + 1}.txt`, { type: "text/plain" })]);
+      add([new File([long], `${words.pastedName} ${attachments.length + 1}.txt`, { type: "text/plain" })]);
     }
   };
   const onDrop = (event: DragEvent): void => {
@@ -205,7 +207,8 @@ export function Composer() {
         placeholder={words.placeholder}
         disabled={loading}
         onInput={(event) => {
-          const has = event.currentTarget.value.trim() !== "";
+          text.current = event.currentTarget.value;
+          const has = text.current.trim() !== "";
           if (has !== filled) setFilled(has);
           grow();
           save();

@@ -51,7 +51,9 @@ function Finder({
     ];
     return all.filter(({ label }) => label.toLowerCase().includes(wanted)).slice(0, 60);
   }, [query, commands, conversations, onOpen, words]);
-  useEffect(() => chosen.current?.scrollIntoView({ block: "nearest" }));
+  useEffect(() => {
+    chosen.current?.scrollIntoView({ block: "nearest" });
+  });
   const run = (index: number): void => {
     onClose();
     found[index]?.run();

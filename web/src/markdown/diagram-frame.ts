@@ -7,6 +7,7 @@ addEventListener("message", async ({ source, data }) => {
     mermaid.initialize({
       startOnLoad: false,
       securityLevel: "strict",
+      htmlLabels: false,
       theme: data.dark ? "dark" : "neutral",
       maxTextSize: 50_000,
       maxEdges: 1000,

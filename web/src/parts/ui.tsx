@@ -2,7 +2,7 @@
 import { Dialog as BaseDialog } from "@base-ui/react/dialog";
 import { Menu as BaseMenu } from "@base-ui/react/menu";
 import { Switch as BaseSwitch } from "@base-ui/react/switch";
-import { type ComponentProps, type ReactElement, type ReactNode, useId, useState } from "react";
+import { type ComponentProps, type ReactElement, type ReactNode, useId, useRef, useState } from "react";
 import { codeOf } from "../state/api.ts";
 import { Store, useStore } from "../state/store.ts";
 import { useWords } from "../words/index.ts";
@@ -83,11 +83,15 @@ export function Dialog({
   className?: string;
 }) {
   const words = useWords();
+  const popup = useRef<HTMLDivElement>(null);
+  // The first field is what the dialog was opened for; without one the first button of its foot.
+  const first = (): HTMLElement | null =>
+    popup.current?.querySelector<HTMLElement>("input, textarea, select, .option, footer button") ?? null;
   return (
     <BaseDialog.Root open={open} onOpenChange={(next) => next || onClose()}>
       <BaseDialog.Portal>
         <BaseDialog.Backdrop className="backdrop" />
-        <BaseDialog.Popup className={`dialog ${className}`}>
+        <BaseDialog.Popup ref={popup} className={`dialog ${className}`} initialFocus={first}>
           <header>
             <BaseDialog.Title className="dialog-title">{title}</BaseDialog.Title>
             <BaseDialog.Close render={<IconButton label={words.close} />}>
