@@ -44,7 +44,8 @@ export function mountOperations(app: Hono<Env>, server: WeirServer, metrics: Met
     ]);
     return context.text(text, 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
   });
-  app.get("/openapi.json", (context) => context.json(openapi()));
+  let document: object | undefined;
+  app.get("/openapi.json", (context) => context.json((document ??= openapi(app.routes))));
   app.get("/v1/receipts/:id", async (context) => {
     const receipt = await storage.getDocument("receipt", context.req.param("id"), context.get("call").caller.id);
     if (!receipt)

@@ -112,9 +112,20 @@ function deepest(issue: z.core.$ZodIssue, path: PropertyKey[] = []): { issue: z.
   return best && best.path.length > here.length ? best : { issue, path: here };
 }
 
+/** zod's length checks look at values of a wrong type too, and an object in the place of a length makes them throw. */
+function parse<Schema extends z.ZodType>(schema: Schema, value: unknown): z.ZodSafeParseResult<z.output<Schema>> {
+  try {
+    return schema.safeParse(value);
+  } catch (error) {
+    if (error instanceof TypeError)
+      throw invalid("", "The request body holds a value of a wrong type.", "invalid_type");
+    throw error;
+  }
+}
+
 /** A schema's output, or an error that names the first field at fault. */
 export function validate<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
-  const parsed = schema.safeParse(value);
+  const parsed = parse(schema, value);
   if (parsed.success) return parsed.data;
   const { issue, path } = deepest(parsed.error.issues[0]);
   if (issue.code === "unrecognized_keys") {

@@ -6,7 +6,7 @@ export interface Log {
 
 export function createLog(
   level: "silent" | "error" | "info",
-  write = (line: string) => void process.stderr.write(line),
+  write: (line: string) => void = (line) => void process.stderr.write(line),
 ): Log {
   const line = (severity: string, event: string, facts: Record<string, unknown> = {}) =>
     write(`${JSON.stringify({ time: new Date().toISOString(), level: severity, event, ...facts })}\n`);

@@ -19,7 +19,7 @@ export interface TestServer {
 /** One model "tutor" unless the configuration names others; a path ending in "broken" fails to load. */
 export async function startTestServer(
   config: Record<string, unknown> = {},
-  options: ScriptedOptions & { database?: string; mount?: ServerOptions["mount"] } = {},
+  options: ScriptedOptions & { database?: string; mount?: ServerOptions["mount"]; log?: ServerOptions["log"] } = {},
 ): Promise<TestServer> {
   const folder = mkdtempSync(join(tmpdir(), "weir-test-"));
   const defaults = {
@@ -34,6 +34,7 @@ export async function startTestServer(
     config: parsed,
     database: openDatabase(options.database ?? ":memory:"),
     mount: options.mount,
+    log: options.log,
     loadEngine: async (path) => {
       if (path.endsWith("broken")) throw new Error(`${path} holds no weights`);
       const model = scriptedModel(options);

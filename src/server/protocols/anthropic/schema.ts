@@ -11,30 +11,37 @@ const documentBlock = z.looseObject({
   source: z.looseObject({ type: z.string(), data: z.string().optional() }),
   title: z.string().nullish(),
 });
-/** Blocks the protocol knows and models that read text do not. */
-const foreignBlock = z.looseObject({ type: z.string() });
+const knownTypes = new Set(["text", "thinking", "redacted_thinking", "tool_use", "tool_result", "document"]);
+/** Blocks the protocol knows and models that read text do not; refused with a sentence of their own later. */
+const foreignBlock = z.looseObject({
+  type: z.string().refine((type) => !knownTypes.has(type), "this block lacks a field or has one of a wrong type"),
+});
 
-const resultContent = z.union([z.string(), z.array(z.union([textBlock, documentBlock, foreignBlock]))]);
+const resultContent = z.union([
+  z.string(),
+  z.array(z.union([z.discriminatedUnion("type", [textBlock, documentBlock]), foreignBlock])),
+]);
 const block = z.union([
-  textBlock,
-  z.object({ type: z.literal("thinking"), thinking: z.string(), signature: z.string().optional() }),
-  z.object({ type: z.literal("redacted_thinking"), data: z.string() }),
-  z.object({
-    type: z.literal("tool_use"),
-    id: z.string().min(1).max(256),
-    name: z.string().min(1).max(256),
-    input: z.record(z.string(), z.unknown()),
-  }),
-  z.object({
-    type: z.literal("tool_result"),
-    tool_use_id: z.string().min(1).max(256),
-    content: resultContent.nullish(),
-    is_error: z.boolean().nullish(),
-  }),
-  documentBlock,
+  z.discriminatedUnion("type", [
+    textBlock,
+    z.object({ type: z.literal("thinking"), thinking: z.string(), signature: z.string().optional() }),
+    z.object({ type: z.literal("redacted_thinking"), data: z.string() }),
+    z.object({
+      type: z.literal("tool_use"),
+      id: z.string().min(1).max(256),
+      name: z.string().min(1).max(256),
+      input: z.record(z.string(), z.unknown()),
+    }),
+    z.object({
+      type: z.literal("tool_result"),
+      tool_use_id: z.string().min(1).max(256),
+      content: resultContent.nullish(),
+      is_error: z.boolean().nullish(),
+    }),
+    documentBlock,
+  ]),
   foreignBlock,
 ]);
-const knownBlocks = new Set(["text", "thinking", "redacted_thinking", "tool_use", "tool_result", "document"]);
 type Block = z.output<typeof block>;
 
 const tool = z.looseObject({
@@ -217,11 +224,6 @@ function toMessages(body: Shared): Message[] {
   for (const [at, { role, content }] of body.messages.entries()) {
     const field = `messages[${at}].content`;
     const blocks: Block[] = typeof content === "string" ? [{ type: "text", text: content }] : content;
-    for (const [index, each] of blocks.entries()) {
-      const known = block.options.slice(0, -1).some((option) => option.safeParse(each).success);
-      if (knownBlocks.has(each.type) && !known)
-        throw invalid(`${field}[${index}]`, `The ${each.type} block lacks a field or has one of a wrong type.`);
-    }
     if (role === "assistant") {
       const message = assistantMessage(blocks, field);
       messages.push(message);

@@ -122,7 +122,9 @@ export const functionTool = z.object({
 });
 
 /** Tools that DeepSeek's and OpenAI's own servers execute. */
-const serverTool = z.looseObject({ type: z.string() });
+const serverTool = z.looseObject({
+  type: z.string().refine((type) => type !== "function", "this function tool lacks a field or has one of a wrong type"),
+});
 
 export const chatTools = z.array(z.union([functionTool, serverTool])).max(128);
 
@@ -147,15 +149,7 @@ export function toTools(tools: z.output<typeof chatTools> | null | undefined): T
         `The tool type '${tool.type.slice(0, 80)}' (tools[${at}])`,
         "Declare a tool of type 'function' and execute it yourself.",
       );
-    const checked = functionTool.safeParse(tool);
-    if (!checked.success) {
-      const issue = checked.error.issues[0];
-      throw invalid(
-        `tools[${at}].${issue.path.join(".")}`,
-        `Invalid function tool: ${issue.path.join(".")}: ${issue.message}.`,
-      );
-    }
-    const { name, description, parameters, strict } = checked.data.function;
+    const { name, description, parameters, strict } = (tool as z.output<typeof functionTool>).function;
     if (names.has(name)) throw invalid(`tools[${at}].function.name`, `Two tools are called '${name}'.`);
     names.add(name);
     return {

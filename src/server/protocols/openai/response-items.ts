@@ -48,7 +48,9 @@ const functionTool = z.looseObject({
   parameters: jsonSchema.nullish(),
   strict: z.boolean().nullish(),
 });
-const foreignTool = z.looseObject({ type: z.string() });
+const foreignTool = z.looseObject({
+  type: z.string().refine((type) => type !== "function", "this function tool lacks a field or has one of a wrong type"),
+});
 
 const ignored = z.unknown().optional();
 
@@ -281,15 +283,7 @@ export function toTools(tools: ResponseRequest["tools"]): Tool[] | undefined {
         `The tool type '${tool.type.slice(0, 80)}' (tools[${at}])`,
         "Declare a tool of type 'function' and execute it yourself.",
       );
-    const checked = functionTool.safeParse(tool);
-    if (!checked.success) {
-      const issue = checked.error.issues[0];
-      throw invalid(
-        `tools[${at}].${issue.path.join(".")}`,
-        `Invalid function tool: ${issue.path.join(".")}: ${issue.message}.`,
-      );
-    }
-    const { name, description, parameters, strict } = checked.data;
+    const { name, description, parameters, strict } = tool as z.output<typeof functionTool>;
     return {
       name,
       description: description ?? undefined,
