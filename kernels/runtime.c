@@ -255,18 +255,19 @@ struct weir_device {
   worker workers[MAX_THREADS];
 };
 
-static void meet(weir_team *team) {
-  if (team->nth == 1) return;
+/* nth comes by value: once a thread has arrived, the others may finish and start a run with another number of threads. */
+static void meet(weir_team *team, int nth) {
+  if (nth == 1) return;
   int32_t phase = __atomic_load_n(&team->phase, __ATOMIC_RELAXED);
-  if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) == team->nth) {
+  if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) == nth) {
     __atomic_store_n(&team->arrived, 0, __ATOMIC_RELAXED);
     advance(&team->phase, &team->sleepers);
   } else {
-    wait_for(&team->phase, phase, &team->sleepers, team->spins);
+    wait_for(&team->phase, phase, &team->sleepers, __atomic_load_n(&team->spins, __ATOMIC_RELAXED));
   }
 }
 
-void weir_barrier(const weir_call *c) { meet(c->team); }
+void weir_barrier(const weir_call *c) { meet(c->team, c->nth); }
 
 /* ---- programs ------------------------------------------------------------------------------------------------------------ */
 
@@ -504,13 +505,13 @@ static void walk(weir_program *p, int tid, int nth) {
   weir_team *team = &p->device->team;
   for (int32_t n = 0; n < p->instructions; n++) {
     instruction *x = &p->list[n];
-    if (x->barrier) meet(team);
+    if (x->barrier) meet(team, nth);
     weir_call call = x->call;
     call.tid = tid;
     call.nth = nth;
     x->kernel(&call);
   }
-  meet(team); /* nobody leaves before all are done */
+  meet(team, nth); /* nobody leaves before all are done */
 }
 
 static int threads_for(weir_device *device, weir_program *p) {
@@ -573,7 +574,7 @@ weir_status weir_program_run(weir_program *p, const int32_t *registers, int coun
 static void serve(weir_device *device, int tid) {
   worker *self = &device->workers[tid];
   for (int32_t seen = 0;; seen++) {
-    wait_for(&self->go, seen, &self->sleepers, device->team.spins);
+    wait_for(&self->go, seen, &self->sleepers, __atomic_load_n(&device->team.spins, __ATOMIC_RELAXED));
     if (__atomic_load_n(&device->stop, __ATOMIC_ACQUIRE)) return;
     walk(device->job, tid, device->team.nth);
   }
@@ -660,7 +661,7 @@ void weir_device_threads(weir_device *device, int threads, int64_t grain) {
   lock_device(device);
   device->threads = threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads;
   device->grain = grain;
-  device->team.spins = device->threads > processors() ? SPINS_CROWDED : SPINS;
+  __atomic_store_n(&device->team.spins, device->threads > processors() ? SPINS_CROWDED : SPINS, __ATOMIC_RELAXED);
 #ifdef __wasm__
   device->started = device->threads - 1;
 #endif

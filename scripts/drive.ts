@@ -1,6 +1,6 @@
 // Runs the instruction tests' cases through kernels/testing/driver.c: `asan` (AddressSanitizer and UBSan), `tsan` (ThreadSanitizer),
 // `arm64` (cross-compiled, under qemu-aarch64). Each mode also runs kernels/testing/simd.c. The cases are written by the tests in
-// src/tensor/ops themselves (WEIR_DUMP), so whatever is tested there is tested here.
+// src/tensor/ops themselves (WEIR_DUMP), so whatever is tested there is tested here; --reuse takes those of the last time.
 import { spawnSync } from "node:child_process";
 import { globSync, mkdirSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -55,13 +55,14 @@ function must(command: string[], environment: Record<string, string> = {}): void
 }
 
 /** Has the tests write their cases; returns the files. */
-function writeCases(folder: string): string[] {
-  rmSync(folder, { recursive: true, force: true });
+function writeCases(folder: string, reuse: boolean): string[] {
+  if (!reuse) rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const tests = globSync("src/tensor/ops/*.test.ts", { cwd: root });
-  must([process.execPath, "--test", "--test-reporter=dot", ...tests.map((file) => join(root, file))], {
-    WEIR_DUMP: folder,
-  });
+  const tests = reuse ? [] : globSync("src/tensor/ops/*.test.ts", { cwd: root });
+  if (!reuse)
+    must([process.execPath, "--test", "--test-reporter=dot", ...tests.map((file) => join(root, file))], {
+      WEIR_DUMP: folder,
+    });
   const cases = globSync("*.case", { cwd: folder }).sort();
   if (cases.length === 0) throw new Error("the tests wrote no case");
   return cases.map((file) => join(folder, file));
@@ -104,7 +105,7 @@ async function drive(name: string, mode: Mode, cases: string[]): Promise<void> {
   must([...mode.run, program, ...cases], mode.environment);
 }
 
-const names = process.argv.slice(2);
+const names = process.argv.slice(2).filter((name) => name !== "--reuse");
 const wrong = names.find((name) => !(name in MODES));
 if (names.length === 0 || wrong !== undefined) {
   console.error(`usage: node scripts/drive.ts ${Object.keys(MODES).join("|")}…`);
@@ -112,7 +113,7 @@ if (names.length === 0 || wrong !== undefined) {
 }
 try {
   const begin = performance.now();
-  const cases = writeCases(join(root, "build", "cases"));
+  const cases = writeCases(join(root, "build", "cases"), process.argv.includes("--reuse"));
   console.log(`\n${cases.length} cases written (${availableParallelism()} processors)`);
   for (const name of names) await drive(name, MODES[name], cases);
   console.log(`all well after ${((performance.now() - begin) / 1000).toFixed(0)} s`);

@@ -84,7 +84,11 @@ export async function compileUnits(
       .update(readFileSync(join(kernelFolder, file)));
     return join(cache, `${basename(file, ".c")}-${variant}-${hash.digest("hex").slice(0, 16)}.o`);
   });
-  const waiting = units.map((unit, i) => ({ unit, path: paths[i] })).filter(({ path }) => force || !existsSync(path));
+  const size = ({ file }: Unit): number => statSync(join(kernelFolder, file)).size;
+  const waiting = units
+    .map((unit, i) => ({ unit, path: paths[i] }))
+    .filter(({ path }) => force || !existsSync(path))
+    .sort((a, b) => size(b.unit) - size(a.unit)); // the long ones first, so that all processors end together
   const compiled = waiting.length;
   const failed = new Set<string>();
   const worker = async (): Promise<void> => {

@@ -95,7 +95,10 @@ async function startThread(start: WorkerStart): Promise<Thread> {
   if (inNode) {
     const threads = "node:worker_threads";
     const { Worker } = (await import(/* @vite-ignore */ threads)) as typeof import("node:worker_threads");
-    const worker = new Worker(new URL("./wasm-worker.ts", import.meta.url), { name: `weir ${start.tid}` });
+    const worker = new Worker(new URL("./wasm-worker.ts", import.meta.url), {
+      name: `weir ${start.tid}`,
+      execArgv: [], // the process's own options may forbid a file as the entry
+    });
     worker.on("message", arrive);
     worker.on("error", fail);
     idle = () => worker.unref();
@@ -165,11 +168,15 @@ class WasmHost implements Host<number, WasmBlock> {
     this.kernels = Array.from({ length: count }, (_, i) => this.text(this.exports.kernel_name(i)) ?? "");
   }
 
-  /** Starts workers until there are `threads`, this one included. */
+  /** Starts the workers of a team of `threads`, this one included. Throws when one cannot start. */
   async start(threads: number): Promise<void> {
-    const starts: Promise<Thread>[] = [];
-    for (let tid = this.workers.length + 1; tid < threads; tid++) starts.push(this.thread(tid));
-    this.workers.push(...(await Promise.all(starts)));
+    const starts = Array.from({ length: threads - 1 }, (_, i) => this.thread(i + 1));
+    const failed: unknown[] = [];
+    for (const result of await Promise.allSettled(starts)) {
+      if (result.status === "fulfilled") this.workers.push(result.value);
+      else failed.push(result.reason);
+    }
+    if (failed.length > 0) throw failed[0];
   }
 
   private thread(tid: number): Promise<Thread> {
@@ -327,7 +334,12 @@ export class WasmDevice extends RuntimeDevice<number, WasmBlock> {
       throw new TensorError("no_kernel", `${variant}.wasm cannot be used here: ${(error as Error).message}`);
     }
     const host = new WasmHost(variant, module, reserve(shared), shared, grain);
-    await host.start(count);
+    try {
+      await host.start(count);
+    } catch (error) {
+      host.close();
+      throw error;
+    }
     return new WasmDevice(host, count);
   }
 
