@@ -197,7 +197,10 @@ export class Answers {
   ): string {
     const { state } = this.#conversations.state(account.id, conversation);
     const instructions = state.folder === null ? "" : this.#conversations.folder(account.id, state.folder).instructions;
-    const system = [instructions, answer.settings.system ?? ""].filter((part) => part.trim() !== "").join("\n\n");
+    const system = [instructions, answer.settings.system ?? ""]
+      .map((part) => part.trim())
+      .filter((part) => part !== "")
+      .join("\n\n");
     this.#conversations.append(account.id, conversation, [
       { kind: "answer-started", ...answer, ...(system === "" ? {} : { system }) },
     ]);

@@ -188,7 +188,7 @@ function TokenStrip({
           role="option"
           tabIndex={-1}
           aria-selected={from + index === selected}
-          aria-label={JSON.stringify(token.text)}
+          aria-label={token.text.trim() === "" ? JSON.stringify(token.text) : undefined}
           data-index={from + index}
           className={`token grade-${grade(token.logprob)}${token.forced ? " forced" : ""}`}
         >

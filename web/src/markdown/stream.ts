@@ -8,11 +8,17 @@ import { upgrade } from "./upgrade.ts";
 /** An open block longer than this is shown as plain text until it is complete. */
 const longestTail = 12_000;
 
+/** Milliseconds of one frame that complete blocks may take; what is left waits for the next frame. */
+const budget = 10;
+
 export class MarkdownStream {
   #cutter = new BlockCutter();
   #tail: HTMLElement;
   #tailText = "";
   #plain: Text | undefined;
+  /** Complete blocks not yet shown: many after a pause, or when a page opens in the middle of an answer. */
+  #waiting: string[] = [];
+  #frame = 0;
   #nextAt = 0;
   #timer = 0;
 
@@ -24,18 +30,29 @@ export class MarkdownStream {
 
   /** The whole text so far. */
   update(text: string): void {
-    for (const block of this.#cutter.push(text)) {
+    this.#waiting.push(...this.#cutter.push(text));
+    if (this.#frame === 0) this.#work();
+  }
+
+  #work(): void {
+    this.#frame = 0;
+    const until = performance.now() + budget;
+    if (this.#waiting.length > 0) this.#clearTail();
+    for (let block = this.#waiting.shift(); block !== undefined; block = this.#waiting.shift()) {
       const holder = blockElement(block);
       this.#tail.before(holder);
       upgrade(holder, false);
-      this.#clearTail();
+      if (performance.now() > until && this.#waiting.length > 0) {
+        this.#frame = requestAnimationFrame(() => this.#work());
+        return;
+      }
     }
     const now = performance.now();
     if (now >= this.#nextAt) this.#showTail();
     else if (this.#timer === 0)
       this.#timer = window.setTimeout(() => {
         this.#timer = 0;
-        this.#showTail();
+        if (this.#frame === 0) this.#showTail();
       }, this.#nextAt - now);
   }
 
@@ -83,6 +100,7 @@ export class MarkdownStream {
 
   end(): void {
     clearTimeout(this.#timer);
+    cancelAnimationFrame(this.#frame);
   }
 }
 

@@ -18,6 +18,9 @@ function loadKatex(): Promise<Katex> {
   return katexLoading;
 }
 
+// Fetched while nothing happens, so that the first formula does not interrupt an answer that streams.
+requestIdleCallback?.(() => loadKatex(), { timeout: 5000 });
+
 const formulas = new Map<string, DocumentFragment>();
 
 /** KaTeX sizes its boxes by style attributes, which the page's policy refuses; the same declarations set by script are allowed. */
