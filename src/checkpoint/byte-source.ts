@@ -24,6 +24,9 @@ function checkRange(source: ByteSource, offset: number, length: number): void {
     );
 }
 
+/** How a file becomes a source: `openFile`, or a memory map where the device offers one. */
+export type OpenSource = (path: string) => ByteSource;
+
 /** Positional reads of an open file. */
 export class FileSource implements ByteSource {
   readonly name: string;
@@ -94,3 +97,6 @@ export class MemorySource implements ByteSource {
 
   close(): void {}
 }
+
+/** The default way to open a file. */
+export const openFile: OpenSource = (path) => new FileSource(path);

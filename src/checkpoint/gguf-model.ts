@@ -1,5 +1,7 @@
 // Opens GGUF files as a checkpoint: Hugging Face's names, shapes and row orders over GGUF's stacked experts, split kv_b and
 // reordered rows. Quantised blocks stay reachable as they are.
+import type { OpenSource } from "./byte-source.ts";
+import { openFile } from "./byte-source.ts";
 import type { Checkpoint, RawTensor, TensorInfo } from "./checkpoint.ts";
 import type { LatentAttention, ModelConfig } from "./config.ts";
 import { blockSizes, byteCount, elementCount } from "./dtype.ts";
@@ -131,8 +133,8 @@ function rawPlacement(p: Placement): RawTensor {
 }
 
 /** Opens a GGUF file, all parts of a split one. Only headers are read. */
-export function openGgufModel(path: string): Checkpoint {
-  const set = openGguf(path);
+export function openGgufModel(path: string, open: OpenSource = openFile): Checkpoint {
+  const set = openGguf(path, open);
   try {
     return ggufCheckpoint(set, path);
   } catch (error) {

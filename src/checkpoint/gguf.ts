@@ -2,8 +2,8 @@
 // meanings are gguf-names.ts's and gguf-config.ts's business. Format: ggml's gguf.h as described in reference "file formats" D.1.
 import { existsSync } from "node:fs";
 import { writeAtomically } from "./atomic.ts";
-import type { ByteSource } from "./byte-source.ts";
-import { FileSource } from "./byte-source.ts";
+import type { ByteSource, OpenSource } from "./byte-source.ts";
+import { openFile } from "./byte-source.ts";
 import type { DType } from "./dtype.ts";
 import { blockSizes, byteCount } from "./dtype.ts";
 import { CheckpointError, show } from "./errors.ts";
@@ -277,7 +277,7 @@ export interface GgufSet extends GgufHeader {
 const splitName = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
 
 /** Opens a file and, where its name says it is one of several, all of them; metadata is the first one's. */
-export function openGguf(path: string): GgufSet {
+export function openGguf(path: string, open: OpenSource = openFile): GgufSet {
   const match = splitName.exec(path);
   const count = match === null ? 1 : Number(match[3]);
   const name = (i: number) =>
@@ -292,7 +292,7 @@ export function openGguf(path: string): GgufSet {
     for (let i = 0; i < count; i++) {
       if (!existsSync(name(i)))
         throw new CheckpointError(name(i), "file", `is missing; the model is split in ${count}`);
-      const source = new FileSource(name(i));
+      const source = open(name(i));
       sources.push(source);
       const header = readGgufHeader(source);
       const said = header.metadata.get("split.count")?.value ?? 1;

@@ -2,6 +2,8 @@
 // tensors they belong to, and V4's released names become the ones transformers writes.
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import type { OpenSource } from "./byte-source.ts";
+import { openFile } from "./byte-source.ts";
 import type { BlockScales, Checkpoint, RawTensor, TensorInfo, TokenizerSource } from "./checkpoint.ts";
 import type { ModelConfig } from "./config.ts";
 import { parseConfigText, parseJson } from "./config.ts";
@@ -129,14 +131,14 @@ function readScales(entry: Entry): BlockScales {
 const collator = new Intl.Collator("en", { numeric: true });
 
 /** Opens a directory that holds config.json and safetensors. Only headers and small files are read. */
-export function openHuggingFace(directory: string): Checkpoint {
+export function openHuggingFace(directory: string, open: OpenSource = openFile): Checkpoint {
   const configText = readText(directory, "config.json");
   if (configText === null)
     throw new CheckpointError(directory, "config.json", "is missing; a model directory has one beside its safetensors");
   const config = parseConfigText(configText, join(directory, "config.json"));
   const generationConfig = readObject(directory, "generation_config.json");
   const chatTemplate = readTemplate(directory);
-  const set = openSafetensors(directory);
+  const set = openSafetensors(directory, open);
   let entries: Map<string, Entry>;
   try {
     entries = collect(set.tensors, config);

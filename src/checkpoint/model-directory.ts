@@ -1,6 +1,8 @@
 // The one way into a checkpoint, whatever its format.
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import type { OpenSource } from "./byte-source.ts";
+import { openFile } from "./byte-source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { CheckpointError } from "./errors.ts";
 import { openGgufModel } from "./gguf-model.ts";
@@ -8,19 +10,20 @@ import { openHuggingFace } from "./huggingface.ts";
 
 /**
  * Opens a Hugging Face model directory, a .gguf file (any part of a split one), or a directory with exactly one GGUF model. Only headers
- * are read. Throws CheckpointError naming file and field for anything that is not what it claims to be. Close it when done.
+ * are read. Throws CheckpointError naming file and field for anything that is not what it claims to be. Close it when done. `open` turns
+ * weight files into byte sources; a device's memory map can take the place of positional reads.
  */
-export function openCheckpoint(path: string): Checkpoint {
+export function openCheckpoint(path: string, open: OpenSource = openFile): Checkpoint {
   if (!existsSync(path)) throw new CheckpointError(path, "file", "does not exist");
   if (!statSync(path).isDirectory()) {
-    if (path.endsWith(".gguf")) return openGgufModel(path);
+    if (path.endsWith(".gguf")) return openGgufModel(path, open);
     throw new CheckpointError(path, "file", "is neither a model directory nor a .gguf file");
   }
-  if (existsSync(join(path, "config.json"))) return openHuggingFace(path);
+  if (existsSync(join(path, "config.json"))) return openHuggingFace(path, open);
   const models = readdirSync(path)
     .filter((name) => name.endsWith(".gguf") && !/^(mmproj|mtp)-/.test(name))
     .filter((name) => !/-\d{5}-of-\d{5}\.gguf$/.test(name) || /-00001-of-\d{5}\.gguf$/.test(name));
-  if (models.length === 1) return openGgufModel(join(path, models[0]));
+  if (models.length === 1) return openGgufModel(join(path, models[0]), open);
   throw new CheckpointError(
     path,
     "config.json",

@@ -5,8 +5,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { AtomicFile } from "./atomic.ts";
 import { writeAtomically, writeTextAtomically } from "./atomic.ts";
-import type { ByteSource } from "./byte-source.ts";
-import { FileSource } from "./byte-source.ts";
+import type { ByteSource, OpenSource } from "./byte-source.ts";
+import { FileSource, openFile } from "./byte-source.ts";
 import { parseJson } from "./config.ts";
 import type { PlainType } from "./dtype.ts";
 import { byteCount, isBlockType, isDType } from "./dtype.ts";
@@ -106,7 +106,7 @@ export interface SafetensorsSet extends SafetensorsHeader {
   close(): void;
 }
 
-function openShards(indexPath: string): SafetensorsSet {
+function openShards(indexPath: string, open: OpenSource): SafetensorsSet {
   const source = new FileSource(indexPath);
   let text: string;
   try {
@@ -135,7 +135,7 @@ function openShards(indexPath: string): SafetensorsSet {
         );
       let shard = shards.get(file);
       if (shard === undefined) {
-        const opened = new FileSource(join(dirname(indexPath), file));
+        const opened = open(join(dirname(indexPath), file));
         sources.push(opened);
         shard = readSafetensorsHeader(opened);
         shards.set(file, shard);
@@ -155,10 +155,10 @@ function openShards(indexPath: string): SafetensorsSet {
 /**
  * Opens a .safetensors file, a model.safetensors.index.json, or the one of both that a directory holds. Only headers are read.
  */
-export function openSafetensors(path: string): SafetensorsSet {
-  if (path.endsWith(".json")) return openShards(path);
+export function openSafetensors(path: string, open: OpenSource = openFile): SafetensorsSet {
+  if (path.endsWith(".json")) return openShards(path, open);
   if (path.endsWith(".safetensors")) {
-    const source = new FileSource(path);
+    const source = open(path);
     try {
       return { ...readSafetensorsHeader(source), files: [path], close: () => source.close() };
     } catch (error) {
@@ -167,7 +167,7 @@ export function openSafetensors(path: string): SafetensorsSet {
     }
   }
   for (const name of ["model.safetensors", "model.safetensors.index.json"])
-    if (existsSync(join(path, name))) return openSafetensors(join(path, name));
+    if (existsSync(join(path, name))) return openSafetensors(join(path, name), open);
   const others = existsSync(path) ? readdirSync(path).filter((name) => /\.(safetensors|bin|pt)$/.test(name)) : [];
   throw new CheckpointError(
     path,
