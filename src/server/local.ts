@@ -1,10 +1,13 @@
 // Answers requests with a model loaded in this process: renders the conversation, runs the engine, parses tokens back into
 // deltas. The only place of the server that sees token ids.
 import type { FinishEvent, GenerateRequest, Grammar, TokenEvent, TokenLogprob } from "../engine/types.ts";
+import { FIM_MARKS, fillInMiddle } from "../text/chat/fim.ts";
+import { type AnswerParser, type AnswerStart, encodePrompt } from "../text/chat/format.ts";
 import type { Conversation, Delta } from "../text/conversation.ts";
+import { TextError } from "../text/errors.ts";
 import { invalid, ServerError } from "./errors.ts";
 import type { AnswerEnd, GenerationEvent, GenerationRequest, TokenReport, TokenText } from "./generation.ts";
-import type { AnswerParser, LoadedModel, RenderedPrompt } from "./model.ts";
+import type { LoadedModel } from "./model.ts";
 
 /** What answers requests: a local model or another server. */
 export interface Backend {
@@ -16,9 +19,20 @@ export interface Backend {
 }
 
 interface Prepared {
-  prompt: RenderedPrompt;
+  tokens: number[] | Int32Array;
+  start: AnswerStart;
   /** Undefined for plain text. */
   conversation?: Conversation;
+}
+
+/** Calls the text layer; what it cannot write in this format is the request's fault. */
+function written<T>(field: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof TextError) throw invalid(field, error.message);
+    throw error;
+  }
 }
 
 /** The conversation as the model sees it: without tools when none may be called. */
@@ -48,28 +62,30 @@ class AnswerStream {
   readonly index: number;
   readonly #parser: AnswerParser | undefined;
   readonly #single: boolean;
+  readonly #stops: string[];
   #pending: TokenReport[] = [];
   #calls = 0;
   /** The answer has its only tool call; whatever follows is dropped. */
   closed = false;
 
-  constructor(index: number, parser: AnswerParser | undefined, single: boolean) {
+  constructor(index: number, parser: AnswerParser | undefined, request: GenerationRequest) {
     this.index = index;
     this.#parser = parser;
-    this.#single = single;
+    this.#single = request.parallelToolCalls === false;
+    this.#stops = request.stop ?? [];
   }
 
-  *push(text: string, token: number, report: TokenReport | undefined): Generator<GenerationEvent> {
+  *push(text: string, report: TokenReport | undefined): Generator<GenerationEvent> {
     if (this.closed) return;
     if (report) this.#pending.push(report);
-    yield* this.#emit(this.#parser ? this.#parser.push(text, token) : text ? [{ type: "content", text }] : []);
+    yield* this.#emit(this.#parser ? this.#parser.push(text) : text ? [{ type: "content", text }] : []);
   }
 
   *end(event: FinishEvent): Generator<GenerationEvent> {
     if (!this.closed) yield* this.#emit(this.#parser?.end() ?? []);
     let reason: AnswerEnd = event.reason === "error" ? "insufficient_system_resource" : event.reason;
     if (this.closed || (this.#calls > 0 && reason === "stop")) reason = "tool_calls";
-    const stop = typeof event.stop === "string" ? event.stop : undefined;
+    const stop = this.#stops.find((each) => each === event.stop);
     yield { type: "finish", index: this.index, reason, stop };
   }
 
@@ -100,61 +116,82 @@ class AnswerStream {
 
 export class LocalBackend implements Backend {
   readonly model: LoadedModel;
+  readonly #ends: Set<number>;
 
   constructor(model: LoadedModel) {
     this.model = model;
+    const { tokenizer, chat } = model;
+    this.#ends = new Set(tokenizer.special.eot);
+    for (const text of chat.stopTokens) {
+      const id = tokenizer.idOf(text);
+      if (id !== undefined) this.#ends.add(id);
+    }
   }
 
   #text(id: number, logprob: number): TokenText {
-    const bytes = this.model.tokenizer.bytes(id);
-    return { token: this.model.tokenizer.decode([id]), bytes: [...bytes], logprob };
+    const { tokenizer } = this.model;
+    if (tokenizer.isControl(id))
+      return { token: tokenizer.tokenOf(id), bytes: [...Buffer.from(tokenizer.tokenOf(id))], logprob };
+    return { token: tokenizer.decode([id]), bytes: [...tokenizer.bytesOf(id)], logprob };
   }
 
   #report(id: number, logprob: number, top: TokenLogprob[] = []): TokenReport {
     return { ...this.#text(id, logprob), top: top.map((other) => this.#text(other.id, other.logprob)) };
   }
 
+  /** What the parser reads: marks are spelled out, since the formats' tags may be control tokens; end tokens are nothing. */
+  #spelled({ id, text }: TokenEvent): string {
+    const { tokenizer } = this.model;
+    return text === "" && tokenizer.isControl(id) && !this.#ends.has(id) ? tokenizer.tokenOf(id) : text;
+  }
+
+  #render(conversation: Conversation): Prepared {
+    const { chat, tokenizer } = this.model;
+    return written("messages", () => {
+      const prompt = chat.render(conversation);
+      return { tokens: encodePrompt(tokenizer, prompt), start: prompt, conversation };
+    });
+  }
+
   #prepare(request: GenerationRequest): Prepared {
-    const { chat, tokenizer, fillInMiddle } = this.model;
+    const { tokenizer } = this.model;
     const { input } = request;
-    if (input.kind === "chat") {
-      const conversation = visible(input.conversation, request);
-      return { conversation, prompt: chat.render(conversation) };
-    }
+    if (input.kind === "chat") return this.#render(visible(input.conversation, request));
+    const start = { startsInThinking: false };
     if (input.suffix !== undefined) {
-      if (!fillInMiddle)
+      if (FIM_MARKS.some((mark) => tokenizer.idOf(mark) === undefined))
         throw invalid(
           "suffix",
           `The model '${request.model}' has no tokens for filling in the middle; leave suffix out.`,
         );
       const text = typeof input.prompt === "string" ? input.prompt : tokenizer.decode(input.prompt);
-      return { prompt: { tokens: fillInMiddle(text, input.suffix), startsInThinking: false } };
+      return { tokens: encodePrompt(tokenizer, fillInMiddle(text, input.suffix)), start };
     }
-    const tokens =
-      typeof input.prompt === "string" ? [...tokenizer.prefix, ...tokenizer.encode(input.prompt)] : input.prompt;
+    if (typeof input.prompt === "string")
+      return { tokens: tokenizer.encode(input.prompt, { addSpecial: true, parseSpecial: true }), start };
     const { vocabSize } = this.model.engine.model;
-    const wrong = tokens.find((id) => id >= vocabSize);
+    const wrong = input.prompt.find((id) => id >= vocabSize);
     if (wrong !== undefined)
       throw invalid("prompt", `Token ${wrong} does not exist; this model's tokens are 0 to ${vocabSize - 1}.`);
-    return { prompt: { tokens, startsInThinking: false } };
+    return { tokens: input.prompt, start };
   }
 
   async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent> {
     const { engine, chat } = this.model;
-    const { prompt, conversation } = this.#prepare(request);
+    const { tokens, start, conversation } = this.#prepare(request);
     const n = request.n ?? 1;
     const stopper = new AbortController();
     const generation: GenerateRequest = {
-      prompt: prompt.tokens,
+      prompt: tokens,
       n,
       maxTokens: request.maxTokens,
       minTokens: request.minTokens,
       sampling: request.sampling,
-      stop: request.stop,
-      stopTokens: prompt.stopTokens,
+      stop: conversation ? [...(request.stop ?? []), ...chat.stopStrings] : request.stop,
+      stopTokens: conversation && [...this.#ends],
       ignoreEos: request.ignoreEos,
       grammar: grammarOf(this.model, request, conversation),
-      startsInThinking: prompt.startsInThinking,
+      startsInThinking: start.startsInThinking,
       thinkingBudget: request.thinkingBudget,
       topLogprobs: request.logprobs,
       promptLogprobs: request.promptLogprobs,
@@ -163,17 +200,14 @@ export class LocalBackend implements Backend {
       signal: AbortSignal.any([signal, stopper.signal]),
     };
     const wanted = request.logprobs !== undefined;
-    const single = request.parallelToolCalls === false;
-    const answers = Array.from(
-      { length: n },
-      (_, index) => new AnswerStream(index, conversation && chat.parser(conversation, prompt), single),
-    );
+    const parser = () => conversation && chat.parser(start);
+    const answers = Array.from({ length: n }, (_, index) => new AnswerStream(index, parser(), request));
     const events = engine.submit(generation);
-    yield { type: "start", model: request.model, promptTokens: prompt.tokens.length };
+    yield { type: "start", model: request.model, promptTokens: tokens.length };
     for await (const event of events) {
       if (event.type === "token") {
         const answer = answers[event.index];
-        yield* answer.push(event.text, event.id, wanted ? this.#tokenReport(event) : undefined);
+        yield* answer.push(this.#spelled(event), wanted ? this.#tokenReport(event) : undefined);
         if (answer.closed && answers.every((each) => each.closed)) stopper.abort();
       } else if (event.type === "finish") yield* answers[event.index].end(event);
       else if (event.type === "usage") {
@@ -194,7 +228,9 @@ export class LocalBackend implements Backend {
   #promptReports(prompt: number[] | Int32Array, logprobs: TokenLogprob[][]): TokenReport[] {
     return Array.from(prompt, (id, at) => {
       const [own, ...top] = logprobs[at] ?? [];
-      return this.#report(id, own?.logprob ?? Number.NaN, top);
+      const report = this.#report(id, own?.logprob ?? Number.NaN, top);
+      // The begin token was put in front of the prompt and is no part of its text.
+      return at === 0 && id === this.model.tokenizer.special.bos ? { ...report, token: "", bytes: [] } : report;
     });
   }
 
@@ -204,7 +240,7 @@ export class LocalBackend implements Backend {
   ): Promise<{ vectors: Float32Array[]; promptTokens: number }> {
     const { tokenizer, engine } = this.model;
     const tokens = inputs.map((input) =>
-      typeof input === "string" ? [...tokenizer.prefix, ...tokenizer.encode(input)] : input,
+      typeof input === "string" ? tokenizer.encode(input, { addSpecial: true }) : input,
     );
     const { contextLength, vocabSize } = engine.model;
     for (const [at, ids] of tokens.entries()) {
@@ -227,6 +263,6 @@ export class LocalBackend implements Backend {
   }
 
   async countTokens(conversation: Conversation): Promise<number> {
-    return this.model.chat.render(conversation).tokens.length;
+    return this.#render(conversation).tokens.length;
   }
 }

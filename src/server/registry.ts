@@ -149,7 +149,7 @@ export class ModelRegistry {
       loading: entry.loading !== undefined,
       info: entry.loaded?.engine.model,
       memoryBytes: entry.loaded && memoryOf(entry.loaded),
-      chat: entry.loaded && { thinks: entry.loaded.chat.thinks, efforts: entry.loaded.chat.efforts },
+      chat: entry.loaded && { thinks: entry.loaded.chat.thinking === "switch", efforts: entry.loaded.chat.efforts },
       aliases: [...this.#aliases].filter(([, name]) => name === entry.name).map(([alias]) => alias),
     }));
   }

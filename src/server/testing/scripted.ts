@@ -10,20 +10,49 @@ import {
   type Grammar,
   type TokenLogprob,
 } from "../../engine/types.ts";
+import { FIM_MARKS } from "../../text/chat/fim.ts";
+import type { AnswerParser, ChatFormat } from "../../text/chat/format.ts";
+import { BOS } from "../../text/chat/marks.ts";
 import type { Conversation, Delta } from "../../text/conversation.ts";
-import type { AnswerParser, ChatFormat, LoadedModel } from "../model.ts";
+import type { Tokenizer } from "../../text/tokenizer.ts";
+import type { LoadedModel } from "../model.ts";
 
 const bos = 256;
 const eos = 257;
 const thinkEnd = 258;
-const callStart = 259;
-const callEnd = 260;
-const hole = 261;
-const vocabSize = 262;
-const markers: Record<string, number> = { "</think>": thinkEnd, "<call>": callStart, "</call>": callEnd };
+/** Control tokens by id, from 256 on. */
+const marks = [BOS, "<eos>", "</think>", "<call>", "</call>", ...FIM_MARKS];
+const vocabSize = 256 + marks.length;
+const markPattern = new RegExp(`(${marks.map((mark) => mark.replaceAll("|", "\\|")).join("|")})`);
 
-const encode = (text: string): number[] => [...Buffer.from(text)];
 const bytesOf = (ids: ArrayLike<number>): Buffer => Buffer.from(Array.from(ids).filter((id) => id < 256));
+const encodePlain = (text: string): number[] => [...Buffer.from(text)];
+const encodeMarked = (text: string): number[] =>
+  text.split(markPattern).flatMap((part) => (marks.includes(part) ? [256 + marks.indexOf(part)] : encodePlain(part)));
+
+const tokenizer: Tokenizer = {
+  vocabSize,
+  special: { bos, eos, eot: [eos], addBos: true, addEos: false },
+  addedTokens: [],
+  encode(text, options = {}) {
+    const ids: number[] = options.addSpecial ? [bos] : [];
+    const literal = Array.from((options.literal as number[] | undefined) ?? []);
+    let at = 0;
+    for (let range = 0; range <= literal.length; range += 2) {
+      const [from, to] = range < literal.length ? [literal[range], literal[range + 1]] : [text.length, text.length];
+      const own = text.slice(at, from);
+      ids.push(...(options.parseSpecial ? encodeMarked(own) : encodePlain(own)), ...encodePlain(text.slice(from, to)));
+      at = to;
+    }
+    return Int32Array.from(ids[1] === bos ? ids.slice(1) : ids);
+  },
+  decode: (ids) => bytesOf(ids).toString(),
+  streamDecoder: () => ({ push: (id) => bytesOf([id]).toString(), end: () => "" }),
+  idOf: (token) => (marks.includes(token) ? 256 + marks.indexOf(token) : undefined),
+  tokenOf: (id) => marks[id - 256] ?? bytesOf([id]).toString(),
+  bytesOf: (id) => bytesOf([id]),
+  isControl: (id) => id >= 256,
+};
 
 /** A value that satisfies a schema well enough for tests (type, enum, const, properties, items, anyOf). */
 export function sample(schema: unknown): unknown {
@@ -73,32 +102,42 @@ export const defaultScript: Script = ({ user, answered, grammar, startsInThinkin
 
 const format: ChatFormat = {
   name: "scripted",
-  thinks: true,
+  thinking: "switch",
+  thinksByDefault: false,
   efforts: ["low", "high", "max"],
+  tools: undefined,
+  stopTokens: ["<eos>"],
+  stopStrings: [],
   render(conversation: Conversation) {
     const last = conversation.messages.at(-1);
     const thinking = conversation.thinking === "on";
-    const text = conversation.messages
+    const words = conversation.messages
       .map((message) => {
-        const calls = (message.toolCalls ?? []).map((call) => `<call>${call.name}\n${call.arguments}</call>`).join("");
+        const calls = (message.toolCalls ?? []).map((call) => `[call]${call.name} ${call.arguments}`).join("");
         return `[${message.role}]${message.content}${calls}`;
       })
       .join("");
     const tools = conversation.tools ? `[tools]${JSON.stringify(conversation.tools)}` : "";
-    const open = last?.prefix ? "" : "[assistant]";
-    return { tokens: [bos, ...encode(tools + text + open)], startsInThinking: thinking };
+    const text = tools + words + (last?.prefix ? "" : "[assistant]");
+    return {
+      text,
+      literal: [0, text.length],
+      answers: [],
+      startsInThinking: thinking,
+      continuesContent: last?.prefix === true,
+    };
   },
-  parser(_conversation, prompt): AnswerParser {
-    let place: "thinking" | "content" | "name" | "arguments" = prompt.startsInThinking ? "thinking" : "content";
+  parser(start): AnswerParser {
+    let place: "thinking" | "content" | "name" | "arguments" = start.startsInThinking ? "thinking" : "content";
     let calls = 0;
     let name = "";
     return {
-      push(text, token): Delta[] {
-        if (token === thinkEnd) place = "content";
-        else if (token === callStart) {
+      push(text): Delta[] {
+        if (text === "</think>") place = "content";
+        else if (text === "<call>") {
           place = "name";
           name = "";
-        } else if (token === callEnd) {
+        } else if (text === "</call>") {
           place = "content";
           return [{ type: "tool-call-end", index: calls++ }];
         } else if (text === "") return [];
@@ -128,12 +167,6 @@ export interface ScriptedOptions {
 /** Fake log-probabilities: the token itself, then its neighbours. */
 const alternatives = (id: number, count: number): TokenLogprob[] =>
   Array.from({ length: count }, (_, at) => ({ id: (id + at) % 128, logprob: -0.1 - at }));
-
-function scripted(text: string): number[] {
-  return text
-    .split(/(<\/think>|<call>|<\/call>)/)
-    .flatMap((part) => (part in markers ? [markers[part]] : encode(part)));
-}
 
 export class ScriptedEngine implements Engine {
   readonly model;
@@ -201,7 +234,7 @@ export class ScriptedEngine implements Engine {
         const { grammar, startsInThinking = false } = request;
         const full = script({ prompt: text, user, answered, grammar, startsInThinking, index });
         const stop = request.stop?.find((each) => full.includes(each));
-        const ids = [...scripted(stop === undefined ? full : full.slice(0, full.indexOf(stop))), eos];
+        const ids = [...encodeMarked(stop === undefined ? full : full.slice(0, full.indexOf(stop))), eos];
         let reason: FinishReason = "stop";
         let written = 0;
         let thinking = startsInThinking;
@@ -298,15 +331,5 @@ export class ScriptedEngine implements Engine {
 }
 
 export function scriptedModel(options: ScriptedOptions = {}): LoadedModel & { engine: ScriptedEngine } {
-  return {
-    engine: new ScriptedEngine(options),
-    chat: format,
-    tokenizer: {
-      encode,
-      decode: (ids) => bytesOf(ids).toString(),
-      bytes: (id) => bytesOf([id]),
-      prefix: [bos],
-    },
-    fillInMiddle: (before, after) => [bos, ...encode(before), hole, ...encode(after)],
-  };
+  return { engine: new ScriptedEngine(options), chat: format, tokenizer };
 }
