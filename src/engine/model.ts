@@ -1,0 +1,195 @@
+// A model ready to serve: its program compiled over weights on a device. Weights come from a checkpoint (quantised blocks executed
+// as they are, others quantised on request) or from buffers that a trainer owns. Requests are the scheduler's business.
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { ModelConfig } from "../checkpoint/config.ts";
+import { quantize, type WritableType } from "../checkpoint/quantize.ts";
+import { countParameters } from "../checkpoint/tensors.ts";
+import { buildInference, buildSampler, type InferenceOptions } from "../model/inference.ts";
+import { loadParameter } from "../model/weights.ts";
+import type { Device, DeviceBuffer, Executable } from "../tensor/device.ts";
+import { DTYPES, type Dtype, isPacked, unpackedDtype } from "../tensor/dtype.ts";
+import type { CacheDtype } from "../tensor/ops/cache.ts";
+import type { Tensor } from "../tensor/program.ts";
+
+export interface ModelOptions {
+  /** Most tokens per sequence; default: the model's, at most 8,192. */
+  context?: number;
+  /** Tokens that the cache holds, over all sequences; default: 4 × context. */
+  cacheTokens?: number;
+  cacheDtype?: CacheDtype;
+  /** Most rows per run; default 512. */
+  maxRows?: number;
+  /** Most sequences at once; default 64. */
+  maxSequences?: number;
+  /** How float weights are held: as stored, or quantised at load. Default "f32". */
+  weights?: "f32" | "q8_0" | "q4_0";
+}
+
+export const PAGE_SIZE = 16;
+/** Alternatives that the sampler reports; requests ask for at most so many. */
+export const ALTERNATIVES = 20;
+
+/** Weights that stay as exact as they are stored: embedding, router, norms, hyper-connections, biases. */
+const isSensitive = (name: string, shape: readonly number[]): boolean =>
+  shape.length < 2 || /embed_tokens|\.gate\.weight$|norm|hc_|ape$|sink|indexer\.weights_proj/.test(name);
+
+const blockDtypes = new Set(Object.keys(DTYPES).filter((dtype) => DTYPES[dtype as keyof typeof DTYPES].block > 1));
+
+/** Storage type of a weight: block-quantised ones as stored where the row fits, others as asked. */
+function storageOf(
+  checkpoint: Checkpoint,
+  name: string,
+  shape: readonly number[],
+  weights: "f32" | "q8_0" | "q4_0",
+): Dtype {
+  if (isSensitive(name, shape)) return "f32";
+  const stored = storedDtype(checkpoint, name);
+  if (stored && blockDtypes.has(stored) && shape[shape.length - 1] % DTYPES[stored].block === 0)
+    return `packed:${stored}`;
+  if (weights !== "f32" && shape[shape.length - 1] % DTYPES[weights].block === 0) return `packed:${weights}`;
+  return "packed:f32";
+}
+
+/** The dtype in which the checkpoint has exactly this tensor, undefined where it must be put together. */
+function storedDtype(checkpoint: Checkpoint, name: string): keyof typeof DTYPES | undefined {
+  try {
+    const dtype = checkpoint.raw(name).dtype.toLowerCase();
+    return dtype in DTYPES ? (dtype as keyof typeof DTYPES) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A buffer with this parameter's values, in the dtype the program wants. */
+function loadWeight(device: Device, checkpoint: Checkpoint, tensor: Tensor): DeviceBuffer {
+  const shape = tensor.shape as number[];
+  const dtype = unpackedDtype(tensor.dtype);
+  const packing = isPacked(tensor.dtype);
+  let plain: DeviceBuffer;
+  if (storedDtype(checkpoint, tensor.name) === dtype && dtype !== "f32") {
+    plain = device.buffer(dtype, shape, checkpoint.raw(tensor.name).read());
+  } else {
+    const values = loadParameter(checkpoint, tensor.name, shape);
+    plain = device.buffer(
+      dtype,
+      shape,
+      dtype === "f32" || dtype === "i32" ? values : quantize(dtype.toUpperCase() as WritableType, values),
+    );
+  }
+  if (!packing) return plain;
+  const packed = device.pack(plain);
+  if (packed !== plain) plain.free();
+  return packed;
+}
+
+/** A program and its sampler over weights, caches and page table, with the sizes the scheduler must respect. */
+export class ServedModel {
+  readonly config: ModelConfig;
+  readonly options: InferenceOptions;
+  readonly run: Executable;
+  readonly sampler: Executable;
+  readonly device: Device;
+  readonly weightBytes: number;
+  readonly moeLayers: number[];
+  private readonly owned: DeviceBuffer[] = [];
+
+  constructor(
+    device: Device,
+    config: ModelConfig,
+    source: { checkpoint: Checkpoint } | { parameters: Record<string, DeviceBuffer> },
+    given: ModelOptions = {},
+  ) {
+    this.device = device;
+    this.config = config;
+    const round = (tokens: number): number => Math.max(PAGE_SIZE, Math.ceil(tokens / PAGE_SIZE) * PAGE_SIZE);
+    const context = round(given.context ?? Math.min(config.maxPositionEmbeddings, 8192));
+    const maxSequences = given.maxSequences ?? 64;
+    const { weights = "f32" } = given;
+    this.options = {
+      maxRows: given.maxRows ?? 512,
+      maxSampled: maxSequences,
+      maxSequences,
+      maxPositions: context,
+      pageSize: PAGE_SIZE,
+      pages: round(given.cacheTokens ?? 4 * context) / PAGE_SIZE,
+      cacheDtype: given.cacheDtype ?? "f32",
+      dtypeOf:
+        "checkpoint" in source ? (name, shape) => storageOf(source.checkpoint, name, shape, weights) : () => "f32",
+    };
+    const { program, context: model } = buildInference(config, this.options);
+    const bindings: Record<string, DeviceBuffer> = {};
+    let bytes = 0;
+    for (const [name, tensor] of model.parameters) {
+      const constant = model.constants.get(name);
+      let buffer: DeviceBuffer;
+      if (constant) buffer = device.buffer("f32", tensor.shape as number[], constant);
+      else if ("checkpoint" in source) buffer = loadWeight(device, source.checkpoint, tensor);
+      else {
+        const shared = source.parameters[name];
+        bindings[name] = shared ?? device.buffer("f32", tensor.shape as number[]);
+        if (!shared) this.owned.push(bindings[name]);
+        continue;
+      }
+      this.owned.push(buffer);
+      bindings[name] = buffer;
+      bytes += buffer.view().byteLength;
+    }
+    this.weightBytes = bytes;
+    this.run = device.compile(program, bindings);
+    this.moeLayers = model.routes.map(({ layer }) => layer);
+    this.sampler = device.compile(buildSampler(config.vocabSize, maxSequences, ALTERNATIVES), {
+      logits: this.run.buffer("logits"),
+    });
+    if ("parameters" in source) this.absorb(source.parameters);
+  }
+
+  /** Recomputes what is derived from shared weights (MLA's split kv_b_proj) after they have changed. */
+  absorb(parameters: Record<string, DeviceBuffer>): void {
+    const source = {
+      has: (name: string) => name in parameters,
+      load: (name: string) => parameters[name].view() as Float32Array,
+    };
+    for (const tensor of this.derived()) {
+      (this.run.buffer(tensor.name).view() as Float32Array).set(
+        loadParameter(source, tensor.name, tensor.shape as number[]),
+      );
+    }
+  }
+
+  private derived(): { name: string; shape: readonly number[] }[] {
+    const a = this.config.attention;
+    if (a.kind !== "latent") return [];
+    return this.config.layerTypes.flatMap((_, layer) => {
+      const at = `model.layers.${layer}.self_attn`;
+      return [
+        { name: `${at}.k_b_proj.weight`, shape: [a.heads, a.kvLoraRank, a.qkNopeHeadDim] },
+        { name: `${at}.v_b_proj.weight`, shape: [a.heads, a.vHeadDim, a.kvLoraRank] },
+      ];
+    });
+  }
+
+  /** Bytes of cache per token, all layers. */
+  get cacheBytesPerToken(): number {
+    let bytes = 0;
+    for (const name of this.cacheNames()) bytes += this.run.buffer(name).view().byteLength;
+    return bytes / (this.options.pages * this.options.pageSize);
+  }
+
+  private cacheNames(): string[] {
+    const a = this.config.attention;
+    const kinds = a.kind === "latent" ? ["latent"] : ["keys", "values"];
+    return this.config.layerTypes.flatMap((_, layer) =>
+      kinds.map((kind) => `cache.model.layers.${layer}.self_attn.${kind}`),
+    );
+  }
+
+  get parameters(): { total: number; active: number } {
+    return countParameters(this.config);
+  }
+
+  free(): void {
+    this.run.free();
+    this.sampler.free();
+    for (const buffer of this.owned) buffer.free();
+  }
+}
