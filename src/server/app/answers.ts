@@ -289,10 +289,12 @@ export class Answers {
     if (settings.effort !== undefined && settings.thinking !== false) conversation.effort = settings.effort;
     let status: Exclude<AnswerStatus, "running"> = "done";
     const signal = running.abort.signal;
+    // Arithmetic has one right answer: the tutor does not throw dice unless told to.
+    const tutor = this.#deps.models.list().find((one) => one.name === answer.model)?.tutor;
     const events = this.#deps.generate({
       model: answer.model,
       conversation,
-      sampling: { temperature: settings.temperature, topP: settings.topP },
+      sampling: { temperature: settings.temperature ?? (tutor ? 0 : undefined), topP: settings.topP },
       maxTokens: atMost(settings.maxTokens, running.quotaLeft),
       thinkingBudget: settings.thinkingBudget,
       inside: settings.inside ?? false,
