@@ -44,7 +44,7 @@ export type TokenizerSource =
   | null;
 
 export interface Checkpoint {
-  readonly kind: "huggingface" | "gguf";
+  readonly kind: "huggingface" | "gguf" | "llama2c";
   /** As given to openCheckpoint. */
   readonly path: string;
   /** Every weight file, in order. */

@@ -7,9 +7,11 @@ import type { Checkpoint } from "./checkpoint.ts";
 import { CheckpointError } from "./errors.ts";
 import { openGgufModel } from "./gguf-model.ts";
 import { openHuggingFace } from "./huggingface.ts";
+import { openLlama2c } from "./llama2c.ts";
 
 /**
- * Opens a Hugging Face model directory, a .gguf file (any part of a split one), or a directory with exactly one GGUF model. Only headers
+ * Opens a Hugging Face model directory, a .gguf file (any part of a split one), a directory with exactly one GGUF model, or a .bin of
+ * llama2.c. Only headers
  * are read. Throws CheckpointError naming file and field for anything that is not what it claims to be. Close it when done. `open` turns
  * weight files into byte sources; a device's memory map can take the place of positional reads.
  */
@@ -17,7 +19,8 @@ export function openCheckpoint(path: string, open: OpenSource = openFile): Check
   if (!existsSync(path)) throw new CheckpointError(path, "file", "does not exist");
   if (!statSync(path).isDirectory()) {
     if (path.endsWith(".gguf")) return openGgufModel(path, open);
-    throw new CheckpointError(path, "file", "is neither a model directory nor a .gguf file");
+    if (path.endsWith(".bin")) return openLlama2c(path, open);
+    throw new CheckpointError(path, "file", "is no model directory, .gguf file or llama2.c .bin file");
   }
   if (existsSync(join(path, "config.json"))) return openHuggingFace(path, open);
   const models = readdirSync(path)
