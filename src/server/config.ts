@@ -94,8 +94,6 @@ export const serverConfig = z.strictObject({
     })
     .optional(),
   log: z.strictObject({ level: z.enum(["silent", "error", "info"]).default("info") }).prefault({}),
-  /** Base URL of an OpenTelemetry collector (OTLP over HTTP, JSON). */
-  telemetry: z.strictObject({ endpoint: z.url() }).optional(),
 });
 
 export type ServerConfig = z.output<typeof serverConfig>;
