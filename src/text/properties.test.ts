@@ -11,7 +11,7 @@ import { ggufMetadata, shared } from "./shared.fixture.ts";
 import { awkwardText, seeded, smallTokenizer } from "./text.fixture.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
-const ROUNDS = 3000;
+const ROUNDS = 1200;
 
 function scanned(name: PatternName, text: string): string[] {
   const { scan } = preTokenizer(PATTERNS[name]);

@@ -28,7 +28,7 @@ function expected(format: ChatFormat, message: Message, thinks: boolean): Messag
 for (const format of CHAT_FORMATS) {
   test(`${format.name}: rendering and parsing give the same message`, () => {
     const random = seeded(23);
-    for (let i = 0; i < 1500; i++) {
+    for (let i = 0; i < 600; i++) {
       const whole = conversation(random, format);
       const full = format.render(whole);
       const message = whole.messages.at(-1)!;
