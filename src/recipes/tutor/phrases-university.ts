@@ -147,26 +147,26 @@ export const ONE_DIE: Templates = {
 
 export const ONE_BALL: Templates = {
   zh: [
-    "[袋子|盒子|袋|箱子]里有{a}个[红球和|红球,]{b}个白球,[任取|随机取|任意摸出|摸出][一个|1个],是{c}球的概率[是多少|是几|][?|]",
-    "[一个袋子|一个盒子]装有{a}个红球[、|和]{b}个白球,从中[任取|摸出]一个[球|],[摸到|取到]{c}球的概率[是多少|][?|]",
-    "#红球{a}个白球{b}个混在一起,闭眼拿一个,拿到{c}球的可能性多大?",
+    "[袋子|盒子|袋|箱子]里有{a}个{R}球[和|,|、]{b}个{W}球,[任取|随机取|任意摸出|摸出][一个|1个],是{c}球的概率[是多少|是几|][?|]",
+    "[一个袋子|一个盒子]装有{a}个{R}球[、|和]{b}个{W}球,从中[任取|摸出]一个[球|],[摸到|取到]{c}球的概率[是多少|][?|]",
+    "#{R}球{a}个{W}球{b}个混在一起,闭眼拿一个,拿到{c}球的可能性多大?",
   ],
   en: [
-    "[A bag|A box|An urn] [contains|has|holds] {a} red [balls |]and {b} white balls[. One is drawn|. You draw one|. One ball is taken at random][. What is the probability that it is {c}?|; find the probability that it is {c}.]",
-    "[There are|We have] {a} red and {b} white balls [in a bag|in a box][. What is the probability of drawing a {c} ball?|; what is the probability of drawing a {c} one?]",
-    "#{a} red, {b} white, eyes closed, one ball: chance of {c}?",
+    "[A bag|A box|An urn] [contains|has|holds] {a} {R} [balls |]and {b} {W} balls[. One is drawn|. You draw one|. One ball is taken at random][. What is the probability that it is {c}?|; find the probability that it is {c}.]",
+    "[There are|We have] {a} {R} and {b} {W} balls [in a bag|in a box][. What is the probability of drawing a {c} ball?|; what is the probability of drawing a {c} one?]",
+    "#{a} {R}, {b} {W}, eyes closed, one ball: chance of {c}?",
   ],
 };
 
 export const TWO_BALLS: Templates = {
   zh: [
-    "[袋子|盒子|袋|箱子]里有{a}个[红球和|红球,]{b}个白球,[任取|随机取|不放回地取|一次摸出][两个|2个],[都是|两个都是|全是]{c}球的概率[是多少|是几|][?|]",
-    "[一个袋子|一个盒子]装有{a}个红球[、|和]{b}个白球,从中[任取|摸出][两个|2个][球|],都是{c}球的概率[是多少|][?|]",
-    "#红球{a}个白球{b}个,闭眼拿两个,两个全是{c}球的可能性多大?",
+    "[袋子|盒子|袋|箱子]里有{a}个{R}球[和|,|、]{b}个{W}球,[任取|随机取|不放回地取|一次摸出][两个|2个],[都是|两个都是|全是]{c}球的概率[是多少|是几|][?|]",
+    "[一个袋子|一个盒子]装有{a}个{R}球[、|和]{b}个{W}球,从中[任取|摸出][两个|2个][球|],都是{c}球的概率[是多少|][?|]",
+    "#{R}球{a}个{W}球{b}个,闭眼拿两个,两个全是{c}球的可能性多大?",
   ],
   en: [
-    "[A bag|A box|An urn] [contains|has|holds] {a} red [balls |]and {b} white balls[. Two are drawn without replacement|. You draw two|. Two balls are taken at random][. What is the probability that both are {c}?|; find the probability that both are {c}.]",
-    "[There are|We have] {a} red and {b} white balls [in a bag|in a box][. What is the probability of drawing two {c} balls?|; what is the probability that two drawn balls are both {c}?]",
-    "#{a} red, {b} white, eyes closed, two balls: chance that both are {c}?",
+    "[A bag|A box|An urn] [contains|has|holds] {a} {R} [balls |]and {b} {W} balls[. Two are drawn without replacement|. You draw two|. Two balls are taken at random][. What is the probability that both are {c}?|; find the probability that both are {c}.]",
+    "[There are|We have] {a} {R} and {b} {W} balls [in a bag|in a box][. What is the probability of drawing two {c} balls?|; what is the probability that two drawn balls are both {c}?]",
+    "#{a} {R}, {b} {W}, eyes closed, two balls: chance that both are {c}?",
   ],
 };

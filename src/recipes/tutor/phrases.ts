@@ -179,6 +179,8 @@ export function typed(rng: Random, text: string, language: Language, options: { 
   let out = text.replaceAll("*", times).replaceAll("/", over);
   if (rng.chance(0.06)) out = out.replaceAll("-", "\u2212");
   if (style < 0.45) out = out.replace(/([^\s(=+\-\u2212*\u00d7/\u00f7])([+\-\u2212*\u00d7/\u00f7=])/g, "$1 $2 ");
+  // Some type the letter x for the sign, between blanks.
+  if (!options.slash && style > 0.45 && style < 0.49) out = out.replaceAll(times, " x ");
   if (language === "zh" && style > 0.9) out = out.replaceAll("(", "\uff08").replaceAll(")", "\uff09");
   return out;
 }

@@ -7,9 +7,14 @@ import { conversation, draw, mixture, problems, split } from "./mixture.ts";
 import type { Problem } from "./problem.ts";
 import { random } from "./random.ts";
 import { SKILLS } from "./registry.ts";
+import { checkSteps } from "./steps.ts";
+import { sameAnswer, understand } from "./understand.ts";
 import { needsBox, verify } from "./verify.ts";
 
 const SEEDS = 500;
+
+/** Longest trace by class, in characters (about as many tokens): docs/tutor-tasks.md has the distributions. */
+const LONGEST = { A: 220, B: 360, C: 360, D: 360, manners: 360 } as const;
 
 function* samples(id: string): Generator<Problem> {
   const s = SKILLS.find((k) => k.id === id)!;
@@ -17,7 +22,7 @@ function* samples(id: string): Generator<Problem> {
 }
 
 for (const s of SKILLS) {
-  test(`${s.id}: replies verify in both languages, and spoilt results do not`, () => {
+  test(`${s.id}: 500 problems are understood, their steps right, their replies verified; spoilt results are not`, () => {
     const languages = new Set<string>();
     for (const p of samples(s.id)) {
       languages.add(p.language);
@@ -28,6 +33,24 @@ for (const s of SKILLS) {
         { correct: true, formatOk: true, languageOk: true, answerAgrees: true },
         JSON.stringify({ verdict, p }),
       );
+      assert.ok(p.trace.length <= LONGEST[s.class], `${p.trace.length} characters: ${p.trace}`);
+      assert.match(
+        p.trace + p.reply,
+        /^[\x20-\x7e\n\u3001\u3002\u4e00-\u9fff]+$/,
+        "the character inventory of answers is small",
+      );
+      const marks = checkSteps(p.trace);
+      assert.ok(
+        marks.every((m) => m.ok),
+        `${p.trace}\n${JSON.stringify(marks.find((m) => !m.ok))}`,
+      );
+      if (s.understood) {
+        const u = understand(p.question);
+        assert.ok(
+          u && sameAnswer(u.answer, p.answer) && u.language === p.language,
+          `${p.question} ${JSON.stringify(u)}`,
+        );
+      }
       if (!needsBox(p.answer)) continue;
       const spoilt = verify(p, `${p.trace}</think>${p.reply.replace(/\d+/, (n) => `${Number(n) + 1}`)}`);
       if (/\d/.test(p.reply)) assert.equal(spoilt.correct, false, `${p.question}: ${spoilt.boxed}`);

@@ -208,14 +208,11 @@ const signedList = (text: string): bigint[] | undefined => {
   return parts.every((p) => /^-?\d{1,9}$/.test(p)) ? parts.map(BigInt) : undefined;
 };
 
-const colour = (c: string): boolean | undefined =>
-  /^(red|\u7ea2)$/.test(c) ? true : /^(white|\u767d)$/.test(c) ? false : undefined;
-
 const balls =
   (drawn: 1 | 2): Reader =>
-  ({ a, b, c }) => {
-    const [red, white, first] = [whole(a), whole(b), colour(c)];
-    if (red === undefined || white === undefined || first === undefined) return undefined;
+  ({ a, b, c, R, W }) => {
+    const [red, white, first] = [whole(a), whole(b), c === R];
+    if (red === undefined || white === undefined || (!first && c !== W)) return undefined;
     const [n, k] = [red + white, first ? red : white];
     if (n < 2n) return undefined;
     return number(drawn === 1 ? rational(k, n) : rational(k * (k - 1n), n * (n - 1n)), { lowest: true });
@@ -459,7 +456,19 @@ interface Pattern {
   kind: string;
   language: Language;
   regex: RegExp;
+  /** A text that every match holds, blanks removed and in small letters: a quick way to say no. */
+  literal: string;
   read: Reader;
+}
+
+const squeezed = (text: string): string => text.replace(/\s+/g, "").toLowerCase();
+
+/** The longest piece of a template that stands outside slots and alternatives. */
+function literalOf(template: string): string {
+  const pieces = compile(template.replace(/^#/, "")).flatMap((p) => (typeof p === "string" ? p.split(/\{\w+\}/) : []));
+  // The last mark may be missing in a question.
+  const found = pieces.map((p) => squeezed(normalise(p)).replace(/[.?!\u3002]+$/, ""));
+  return found.sort((a, b) => b.length - a.length)[0] ?? "";
 }
 
 const escapeText = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
@@ -467,8 +476,10 @@ const escapeText = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g,
 /** What slots look like: single letters of amounts are numbers; formulas hold no words. */
 function slotPattern(name: string): string {
   if (/^[xy]$/.test(name)) return "[A-Za-z]";
+  if (/^[cRW]$/.test(name)) return "[a-z]{3,8}|[\\u4e00-\\u9fff]";
   if (/^[abdkmnprst]$/.test(name)) return "-?\\d+(?:\\.\\d+)?";
   if (name === "e" || name === "f") return "(?:(?![A-Za-z]{2})[^\u4e00-\u9fff])+?";
+  if (name === "q") return "(?:\\d+(?:\\.\\d+)? *(?:[A-Za-z]+|[\\u4e00-\\u9fff]+?) *)+?";
   return name === "u" ? "[A-Za-z\u4e00-\u9fff]{1,12}?" : ".+?";
 }
 
@@ -525,7 +536,7 @@ function patterns(): Pattern[] {
     for (const language of ["zh", "en"] as const)
       for (const template of templates[language])
         for (const unfolded of alternativesWithSlots(template))
-          out.push({ kind, language, regex: pattern(unfolded, slotPattern), read });
+          out.push({ kind, language, regex: pattern(unfolded, slotPattern), literal: literalOf(unfolded), read });
   const stories: Pattern[] = [];
   for (const [language, all] of [
     ["zh", STORIES_ZH],
@@ -546,6 +557,7 @@ function patterns(): Pattern[] {
           stories.push({
             kind: "story",
             language,
+            literal: literalOf(unfolded),
             regex: pattern(unfolded, (name) => (/^[a-z]$/.test(name) ? "\\d{1,6}" : ".{1,20}?")),
             read,
           });
@@ -589,10 +601,13 @@ export function understand(question: string): Understood | undefined {
   const check = checking(question);
   if (check) return { kind: "check", language, answer: check };
   // The division sign says which bars are fractions: the readers see it.
-  const text = normalise(question.replaceAll("\u00f7", "\u0001")).replaceAll("\u0001", "\u00f7");
+  const text = normalise(question.replaceAll("\u00f7", "\u0001"))
+    .replaceAll("\u0001", "\u00f7")
+    .replace(/(?<=[\d)]) x (?=[-(\d])/g, "*");
   const han = /[\u4e00-\u9fff]/.test(question);
+  const plain = squeezed(text);
   for (const p of patterns()) {
-    if (han && p.language === "en") continue;
+    if ((han && p.language === "en") || !plain.includes(p.literal)) continue;
     const m = p.regex.exec(text);
     if (!m) continue;
     const answer = p.read(m.groups ?? {}, p.language);

@@ -143,6 +143,7 @@ const quadratic = make("quadratic", "B", 3, 2, (rng, level, s, language) => {
   }
   const values = [...roots].map(String);
   let look = text;
+  if (rng.chance(0.12) && c !== 0) look = `${quadraticText(a, b, 0).replace("=0", "")}=${-c}`;
   if (rng.chance(0.35)) look = look.replace("^2", "\u00b2");
   const wording = ask(rng, QUADRATIC, language, { e: typed(rng, look, language, { slash: true }) });
   return {

@@ -308,7 +308,7 @@ const addEquation = equationSkill("equation-add", "A", 3, 1, (rng, level, x) => 
 const linearEquation = equationSkill("equation-linear", "A", 3, 1, (rng, level, x) => {
   const root = level === 1 ? rng.int(1, 12) : signedOfLength(rng, 2, 0.2);
   const a = level === 3 ? rng.int(2, 12) : rng.int(2, 9);
-  const b = level === 1 ? rng.int(1, 20) : signedOfLength(rng, 2, 0.4);
+  const b = rng.chance(0.08) ? 0 : level === 1 ? rng.int(1, 20) : signedOfLength(rng, 2, 0.4);
   const c = a * root + b;
   const s = new Scratch();
   const equation = `${linear(a, b, x)}=${c}`;

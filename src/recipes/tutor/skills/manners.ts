@@ -10,7 +10,10 @@ import { type Wording, word } from "../wording.ts";
 import { ALGEBRA } from "./algebra.ts";
 import { anyLanguage, finish, languageOf, ofLength } from "./common.ts";
 import { CORE, linear, randomExpression } from "./core.ts";
+import { HUNTS } from "./hunts.ts";
 import { type make, SCHOOL } from "./school.ts";
+import { WORD_PROBLEMS } from "./stories.ts";
+import { UNIVERSITY } from "./university.ts";
 
 interface Talk {
   ask: Templates;
@@ -216,13 +219,69 @@ const HINTS: Readonly<Record<string, Readonly<Record<Language, string>>>> = {
     zh: "提示:用大数除以小数,再用除数除以余数,直到没有余数。",
     en: "Hint: divide the larger by the smaller, then the divisor by the remainder, until nothing remains.",
   },
+  "decimal-multiply": {
+    zh: "提示:先当成整数来算,最后再点小数点。",
+    en: "Hint: work with whole numbers first and set the point at the end.",
+  },
+  "percent-reverse": {
+    zh: "提示:想一想哪个数是百分之一百,再用除法。",
+    en: "Hint: think which number is one hundred percent, then divide.",
+  },
+  "fraction-simplify": {
+    zh: "提示:求分子和分母的最大公因数,再同时除以它。",
+    en: "Hint: divide numerator and denominator by their greatest common divisor.",
+  },
+  lcm: {
+    zh: "提示:先求最大公因数,再用两数的积除以它。",
+    en: "Hint: find the greatest common divisor first and divide the product by it.",
+  },
+  units: { zh: "提示:先想两个单位之间的进率。", en: "Hint: think how many of the smaller unit make the larger one." },
+  derivative: {
+    zh: "提示:先逐项求导,再代入x的值。",
+    en: "Hint: differentiate term by term, then put in the value of x.",
+  },
+  integral: {
+    zh: "提示:先求原函数F(x),再用上限的值减下限的值。",
+    en: "Hint: find the antiderivative F(x), then subtract its value at the lower end from that at the upper end.",
+  },
+  determinant2: {
+    zh: "提示:主对角线的积减去另一条对角线的积。",
+    en: "Hint: the product of the main diagonal minus the product of the other.",
+  },
+  story2: {
+    zh: "提示:先找出已知的数和它们的关系,列出算式再算。",
+    en: "Hint: find the given numbers and how they belong together, write the expression, then work it out.",
+  },
+  points24: {
+    zh: "提示:先拿出一个数,想想剩下的数要凑成几。",
+    en: "Hint: set one number aside and ask what the others must make.",
+  },
   average: {
     zh: "提示:先求总和,再除以个数。",
     en: "Hint: find the sum first, then divide by how many numbers there are.",
   },
 };
 
-const HINTED = [...CORE, ...SCHOOL, ...ALGEBRA].filter((k) => HINTS[k.id] !== undefined);
+/** Skills that share a hint with another. */
+const LIKE: Readonly<Record<string, string>> = {
+  "multiply-long": "multiply",
+  "divide-long": "divide",
+  expression3: "expression2",
+  expression4: "expression2",
+  negative: "expression2",
+  "decimal-add": "add",
+  "decimal-divide": "decimal-multiply",
+  story1: "story2",
+  story3: "story2",
+  countdown3: "points24",
+  countdown4: "points24",
+};
+
+const hintOf = (id: string): Readonly<Record<Language, string>> | undefined => HINTS[LIKE[id] ?? id];
+
+const HINTED = [...CORE, ...SCHOOL, ...ALGEBRA, ...UNIVERSITY, ...WORD_PROBLEMS, ...HUNTS].filter(
+  (k) => hintOf(k.id) !== undefined,
+);
 
 /** The number a hint must not tell. */
 function secretOf(p: Problem): string {
@@ -240,11 +299,11 @@ const hint = manner("hint", 1.2, (rng, s, language) => {
     if (p.language !== language && /[\u4e00-\u9fffA-Za-z]{2}/.test(p.question)) continue;
     const wording = ask(rng, HINT, language, { q: p.question });
     const due = languageOf(wording.text);
-    const reply = HINTS[k.id][due];
+    const reply = hintOf(k.id)![due];
     const secret = secretOf(p);
     if (new RegExp(`(?<!\\d)${secret.replace("-", "-?")}(?!\\d)`).test(reply)) continue;
     s.say("hint");
-    s.say(k.id);
+    s.say(LIKE[k.id] ?? k.id);
     return {
       key: `hint ${p.skill} ${p.meta.key}`,
       wording: {
@@ -308,7 +367,7 @@ function expressionSolution(rng: Random, e: Expression, states: boolean, wrongAt
 }
 
 /** The steps of ax+b=c; some pupils write only the results. */
-function equationSolution(rng: Random, wrongAt: number, short: boolean): { equation: string; steps: Step[] } {
+function linearSolution(rng: Random, wrongAt: number, short: boolean): { equation: string; steps: Step[] } {
   const root = rng.int(1, 15);
   const a = rng.int(2, 9);
   const b = rng.int(1, 40) * (rng.chance(0.35) ? -1 : 1);
@@ -353,6 +412,35 @@ function equationSolution(rng: Random, wrongAt: number, short: boolean): { equat
   return { equation: `${linear(a, b)}=${c}`, steps };
 }
 
+/** The steps of a(x+b)=c. */
+function bracketSolution(rng: Random, wrongAt: number, short: boolean): { equation: string; steps: Step[] } {
+  const a = rng.int(2, 9);
+  const b = rng.int(1, 12) * (rng.chance(0.35) ? -1 : 1);
+  const inner = rng.int(Math.max(1, b + 1), 20);
+  const c = a * inner;
+  const left = linear(1, b);
+  const steps: Step[] = [];
+  const push = (right: string, wrong: () => string, prove: (s: Scratch) => void = () => {}): void => {
+    steps.push({ right, written: steps.length + 1 === wrongAt ? wrong() : right, prove });
+  };
+  const size = Math.abs(b);
+  if (!short) push(`${left}=${c}/${a}`, () => `${left}=${rng.chance(0.5) ? `${c}-${a}` : `${misreckon(rng, c)}/${a}`}`);
+  // A wrong quotient may be carried on.
+  let quotient = inner;
+  const divide = (s: Scratch): void => void s.divideExactly(c, a);
+  push(`${left}=${inner}`, () => `${left}=${(quotient = misreckon(rng, inner))}`, divide);
+  if (rng.chance(0.4)) quotient = inner;
+  const root = quotient - b;
+  const move = `x=${quotient}${b > 0 ? "-" : "+"}${size}`;
+  if (!short) push(move, () => `x=${quotient}${b > 0 ? "+" : "-"}${size}`);
+  push(
+    `x=${root}`,
+    () => `x=${misreckon(rng, root)}`,
+    (s) => void (b > 0 ? s.subtract(quotient, b) : s.add(quotient, -b)),
+  );
+  return { equation: `${a}(${left})=${c}`, steps };
+}
+
 const CHECK: Templates = {
   zh: [
     "[检查我的解答|检查一下我的解答|帮我检查|检查我的过程|看看我做得对不对|我做得对吗|帮我看看哪一步错了|请检查][:|:\n|。\n]{q}{gap}{steps}",
@@ -375,9 +463,9 @@ const check = manner("check", 2.5, (rng, s, language) => {
   let steps: Step[];
   let wrongAt = 0;
   if (kind === 2) {
-    const short = rng.chance(0.5);
+    const short = rng.chance(0.4);
     if (wrongShare !== undefined) wrongAt = 1 + Math.floor(wrongShare * (short ? 2 : 4));
-    ({ equation: question, steps } = equationSolution(rng, wrongAt, short));
+    ({ equation: question, steps } = (rng.chance(0.7) ? linearSolution : bracketSolution)(rng, wrongAt, short));
   } else {
     const e = randomExpression(rng, rng.int(2, 3), rng.int(1, 2), false);
     question = print(e);

@@ -143,24 +143,28 @@ function drawFraction(rng: Random, level: number): [number, number] {
 const least = (a: number, b: number): number => (a / greatest(a, b)) * b;
 
 const fractionSum = make("fraction-add", "B", 3, 2, (rng, level, s, language) => {
-  const [a, b] = drawFraction(rng, level);
+  let [a, b] = drawFraction(rng, level);
   let [c, d] = drawFraction(rng, level);
   if (rng.chance(level === 1 ? 0.4 : 0.15)) [c, d] = [rng.int(1, b - 1), b];
+  // Sometimes one of the two is a whole number.
+  if (level > 1 && rng.chance(0.12)) [a, b] = [rng.int(1, 9), 1];
+  else if (level > 1 && rng.chance(0.06)) [c, d] = [rng.int(1, 9), 1];
   const op = rng.pick(["+", "-"] as const);
-  const text = `${a}/${b}${op}${c}/${d}`;
+  const write = (n: number, under: number): string => (under === 1 ? `${n}` : `${n}/${under}`);
+  const text = `${write(a, b)}${op}${write(c, d)}`;
   s.say(text);
   const common = least(b, d);
   let [x, y] = [a, c];
   if (b !== d) {
-    if (common !== b || common !== d) s.say(`lcm(${b},${d})=${common}`);
+    if (b > 1 && d > 1) s.say(`lcm(${b},${d})=${common}`);
     const [p, q] = [common / b, common / d];
     [x, y] = [a * p, c * q];
     if (p > 1) {
-      s.divide(common, b);
+      if (b > 1) s.divide(common, b);
       s.multiply(a, p);
     }
     if (q > 1) {
-      s.divide(common, d);
+      if (d > 1) s.divide(common, d);
       s.multiply(c, q);
     }
     s.say(`=${x}/${common}${op}${y}/${common}`);

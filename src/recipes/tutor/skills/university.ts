@@ -152,7 +152,7 @@ const determinant2 = make("determinant2", "C", 3, 1, (rng, level, s, language) =
 });
 
 const determinant3 = make("determinant3", "C", 2, 1.8, (rng, level, s, language) => {
-  const small = (): number => (level === 1 ? rng.int(0, 4) : rng.int(0, 6) * (rng.chance(0.2) ? -1 : 1) || 0);
+  const small = (): number => (level === 1 ? rng.int(0, 4) : rng.int(0, 9) * (rng.chance(0.15) ? -1 : 1) || 0);
   const rows = [0, 1, 2].map(() => [small(), small(), small()]);
   const [[a, b, c], [d, e, f], [g, h, i]] = rows;
   s.say(bracketRows(rows, ","));
@@ -237,7 +237,15 @@ const combinations = make("combinations", "C", 2, 1, (rng, level, s, language) =
   return { key: text, wording, answer: number(result), result: `${result}` };
 });
 
-const COLOURS: Readonly<Record<Language, readonly [string, string]>> = { zh: ["红", "白"], en: ["red", "white"] };
+const COLOURS: Readonly<Record<Language, readonly string[]>> = {
+  zh: ["红", "白", "红", "白", "黑", "蓝", "绿", "黄"],
+  en: ["red", "white", "red", "white", "black", "blue", "green", "yellow"],
+};
+
+function distinctPair(rng: Random, names: readonly string[]): [string, string] {
+  const first = rng.pick(names);
+  return [first, rng.pick(names.filter((n) => n !== first))];
+}
 
 const probability = make("probability", "C", 3, 1.5, (rng, level, s, language) => {
   const kind =
@@ -264,7 +272,8 @@ const probability = make("probability", "C", 3, 1.5, (rng, level, s, language) =
   const [a, b] = [rng.int(low, level === 2 ? 12 : 8), rng.int(low, level === 2 ? 12 : 8)];
   const which = rng.int(0, 1);
   const c = which === 0 ? a : b;
-  const slots = { a: `${a}`, b: `${b}`, c: COLOURS[language][which] };
+  const [R, W] = distinctPair(rng, COLOURS[language]);
+  const slots = { a: `${a}`, b: `${b}`, c: [R, W][which], R, W };
   const n = s.add(a, b);
   if (kind === "ball") {
     s.say(`=${c}/${n}`);
