@@ -1,0 +1,74 @@
+// From a path to something that answers: checkpoint, tokenizer, chat format and engine. The one loader of the chat command, the
+// server and the evaluation.
+import { createHash } from "node:crypto";
+import { basename } from "node:path";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { openCheckpoint } from "../checkpoint/model-directory.ts";
+import { type DeviceOptions, openDevice } from "../tensor/devices.ts";
+import type { ChatFormat } from "../text/chat/format.ts";
+import { chatFormatFor } from "../text/chat/select.ts";
+import { ggufVocabulary, tokenizerFromGguf } from "../text/gguf.ts";
+import { loadTokenizer } from "../text/load.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { LocalEngine } from "./local-engine.ts";
+import { type ModelOptions, ServedModel } from "./model.ts";
+
+export interface OpenOptions extends ModelOptions, DeviceOptions {
+  /** Requests that may wait. */
+  queue?: number;
+}
+
+/** Tokenizer and chat format of a checkpoint. Throws where it has no vocabulary. */
+export function languageOf(checkpoint: Checkpoint): { tokenizer: Tokenizer; chat: ChatFormat } {
+  const { tokenizer: source, chatTemplate, config } = checkpoint;
+  if (!source) throw new Error(`${checkpoint.path} has no tokenizer; put tokenizer.json beside the weights`);
+  const tokenizer =
+    source.kind === "gguf"
+      ? tokenizerFromGguf(ggufVocabulary((key) => source.vocabulary.get(key)))
+      : loadTokenizer(source.path);
+  const stated = config.extra.weir_chat_format;
+  const chat = chatFormatFor({
+    ...(typeof stated === "string" && { stated }),
+    architecture: config.family,
+    chatTemplate,
+    hasToken: (text) => tokenizer.idOf(text) !== undefined,
+  });
+  return { tokenizer, chat };
+}
+
+/** Identifies the weights: names, types, sizes and a sample of every tensor's bytes. Reading all of a large file would take too long. */
+export function weightsHash(checkpoint: Checkpoint): string {
+  const hash = createHash("sha256");
+  for (const name of checkpoint.tensorNames) {
+    const { dtype, shape, bytes } = checkpoint.info(name);
+    hash.update(`${name} ${dtype} ${shape} ${bytes}\n`);
+    if (bytes <= 1 << 20) hash.update(checkpoint.raw(name).read());
+    else {
+      const { location } = checkpoint.raw(name);
+      if (location) hash.update(location.source.read(location.offset, 1 << 16));
+    }
+  }
+  return hash.digest("hex");
+}
+
+/** Opens a model directory or GGUF file in this thread. */
+export async function openModel(
+  path: string,
+  options: OpenOptions = {},
+): Promise<{ engine: LocalEngine; tokenizer: Tokenizer; chat: ChatFormat }> {
+  const checkpoint = openCheckpoint(path);
+  try {
+    const { tokenizer, chat } = languageOf(checkpoint);
+    const device = await openDevice(options);
+    const served = new ServedModel(device, checkpoint.config, { checkpoint }, options);
+    const engine = new LocalEngine(served, {
+      name: basename(path),
+      tokenizer,
+      queue: options.queue,
+      weightsHash: weightsHash(checkpoint),
+    });
+    return { engine, tokenizer, chat };
+  } finally {
+    checkpoint.close();
+  }
+}
