@@ -172,6 +172,7 @@ test("the format follows from template, architecture, vocabulary", () => {
   assert.equal(chatFormatFor({ ...v3, chatTemplate: "'<｜Assistant｜>' … '<think>' … '</think>'" }), v31Format);
   assert.equal(chatFormatFor({ ...none, architecture: "qwen2", chatTemplate: r1Format.jinja }), r1Format);
   assert.equal(chatFormatFor({ ...v3, chatTemplate: tutorFormat.jinja }), tutorFormat);
+  assert.equal(chatFormatFor({ ...none, architecture: "deepseek_v4", chatTemplate: tutorFormat.jinja }), tutorFormat);
   assert.equal(chatFormatFor({ ...v3, chatTemplate: v31Format.jinja }), v31Format);
   assert.equal(chatFormatFor({ ...v3, hasToken: (text) => /Assistant|think/.test(text) }), r1Format);
   assert.equal(chatFormatFor({ ...none, hasToken: (text) => text === "<|EOT|>" }), coderFormat);

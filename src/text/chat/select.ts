@@ -39,16 +39,17 @@ export interface ModelHints {
 }
 
 /**
- * The chat format a model was trained with. The template decides where there is one, since V2.5, V3, R1 and V3.1 share an
- * architecture; then the architecture; then which marks the vocabulary has.
+ * The chat format a model was trained with: Weir's own template first; then V3.2 and V4 by their architectures, which publish no
+ * template; then the template, since V2.5, V3, R1 and V3.1 share an architecture; then which marks the vocabulary has.
  */
 export function chatFormatFor(hints: ModelHints): ChatFormat {
   if (hints.stated !== undefined) return chatFormatNamed(hints.stated);
   const template = hints.chatTemplate ?? "";
   const architecture = (hints.architecture ?? "").toLowerCase().replaceAll(/[^a-z0-9]/g, "");
+  // Weir trains every architecture with its own template.
+  if (template === tutorFormat.jinja) return tutorFormat;
   if (/^deepseek(v)?4/.test(architecture)) return v4Format;
   if (/^deepseek(v)?32/.test(architecture)) return v32Format;
-  if (template === tutorFormat.jinja) return tutorFormat;
   if (template.includes("｜DSML｜")) return template.includes("tool_calls>") ? v4Format : v32Format;
   if (template.includes("### Instruction:")) return coderFormat;
   if (template.includes("<｜Assistant｜>")) {
