@@ -1,0 +1,124 @@
+// `weir forward`: logits, hidden states and gradients of a model on given token ids, to compare Weir with another implementation.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { openCheckpoint } from "../../checkpoint/model-directory.ts";
+import { openSafetensors, readTensor, type TensorToWrite, writeSafetensors } from "../../checkpoint/safetensors.ts";
+import { buildTraining } from "../../model/training.ts";
+import { loadParameter, saveParameter } from "../../model/weights.ts";
+import type { DeviceBuffer } from "../../tensor/device.ts";
+import { openDevice } from "../../tensor/devices.ts";
+import { type Command, UsageError } from "../command.ts";
+
+/** The ids [B, T] of the input file, whatever whole-number type they are stored in. */
+function readIds(path: string): { batch: number; length: number; ids: Int32Array } {
+  const tensor = openSafetensors(path).tensors.get("input_ids");
+  if (!tensor) throw new UsageError(`${path} has no tensor input_ids`);
+  if (tensor.shape.length !== 2) throw new UsageError(`${path}: input_ids must be [B, T], not [${tensor.shape}]`);
+  const bytes = readTensor(tensor).slice().buffer;
+  const ids =
+    tensor.dtype === "I64"
+      ? Int32Array.from(new BigInt64Array(bytes), Number)
+      : tensor.dtype === "I32"
+        ? new Int32Array(bytes)
+        : undefined;
+  if (!ids) throw new UsageError(`${path}: input_ids must be I64 or I32, not ${tensor.dtype}`);
+  return { batch: tensor.shape[0], length: tensor.shape[1], ids };
+}
+
+const bytesOf = (values: ArrayBufferView): Uint8Array =>
+  new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+
+const float = (name: string, shape: number[], values: Float32Array): TensorToWrite => ({
+  name,
+  dtype: "F32",
+  shape,
+  read: () => bytesOf(values),
+});
+
+const command: Command = {
+  summary: "compute logits, hidden states and gradients for given token ids",
+  usage: `Usage: weir forward --model DIR --input IN.safetensors --output OUT.safetensors [--hidden] [--grads DIR] [--device D]
+
+Reads input_ids [B, T] and writes logits [B, T, V], in float32.
+
+  --hidden     also hidden.0 (after the embedding) … hidden.L (after the final norm), and loss: the mean next-token cross-entropy
+  --grads DIR  also DIR/model.safetensors: the gradients of that loss under the checkpoint's names
+  --device D   native, wasm or reference`,
+  async run(args) {
+    const { values } = parseArgs({
+      args,
+      options: {
+        model: { type: "string" },
+        input: { type: "string" },
+        output: { type: "string" },
+        hidden: { type: "boolean" },
+        grads: { type: "string" },
+        device: { type: "string" },
+      },
+    });
+    const { model, input, output, grads } = values;
+    if (!model || !input || !output) throw new UsageError("--model, --input and --output are needed");
+    if (values.device && !["native", "wasm", "reference"].includes(values.device))
+      throw new UsageError(`there is no device '${values.device}'`);
+    const { batch, length, ids } = readIds(input);
+    const checkpoint = openCheckpoint(model);
+    const { config } = checkpoint;
+    const total = batch * length;
+    const bad = ids.findIndex((id) => id < 0 || id >= config.vocabSize);
+    if (bad >= 0)
+      throw new UsageError(`input_ids[${bad}] is ${ids[bad]}; the vocabulary has ${config.vocabSize} tokens`);
+    const device = await openDevice({ device: values.device as "native" | undefined });
+    const built = buildTraining(config, {
+      maxTokens: total,
+      maxPositions: length,
+      logits: true,
+      hidden: values.hidden,
+      backward: grads !== undefined,
+    });
+    const bindings: Record<string, DeviceBuffer> = {};
+    for (const [name, tensor] of built.context.parameters) {
+      const shape = tensor.shape as number[];
+      bindings[name] = device.buffer(
+        tensor.dtype,
+        shape,
+        built.context.constants.get(name) ?? loadParameter(checkpoint, name, shape),
+      );
+    }
+    const run = device.compile(built.program, bindings);
+    const fill = (name: string, value: (row: number) => number): void => {
+      const view = run.buffer(name).view();
+      for (let row = 0; row < total; row++) view[row] = value(row);
+    };
+    const predicts = (row: number): boolean => row % length < length - 1;
+    fill("ids", (row) => ids[row]);
+    fill("positions", (row) => row % length);
+    fill("starts", (row) => row - (row % length));
+    fill("targets", (row) => (predicts(row) ? ids[row + 1] : 0));
+    fill("weights", (row) => (predicts(row) ? 1 / (batch * (length - 1)) : 0));
+    run.run({ T: total });
+    const result = (name: string): Float32Array => Float32Array.from(run.buffer(name).view());
+    const tensors = [float("logits", [batch, length, config.vocabSize], result("logits"))];
+    if (values.hidden) {
+      built.context.hidden.forEach((_, i) =>
+        tensors.push(float(`hidden.${i}`, [batch, length, config.hiddenSize], result(`hidden.${i}`))),
+      );
+      tensors.push(float("loss", [], result("loss")));
+    }
+    writeSafetensors(output, tensors);
+    if (grads) {
+      mkdirSync(grads, { recursive: true });
+      const parts = [...built.gradients].flatMap(([tensor, gradient]) =>
+        saveParameter(tensor.name, tensor.shape as number[], Float32Array.from(run.buffer(gradient).view())),
+      );
+      writeSafetensors(
+        join(grads, "model.safetensors"),
+        parts.map((part) => float(part.name, part.shape, part.values)),
+      );
+    }
+    checkpoint.close();
+    device.close();
+    return 0;
+  },
+};
+export default command;
