@@ -164,7 +164,8 @@ export function ggufCheckpoint(set: GgufSet, path: string): Checkpoint {
   };
   const info = (name: string): TensorInfo => {
     const p = find(name);
-    const dtype = p.kind === "part" ? p.tensor.dtype : p.kB.dtype;
+    // kv_b put together from its halves has no stored form of its own; its values are F32 (see rawPlacement).
+    const dtype = p.kind === "part" ? p.tensor.dtype : "F32";
     return { name, dtype, shape: [...p.shape], bytes: placementBytes(p) };
   };
   const vocabulary = new Map<string, unknown>();

@@ -559,10 +559,10 @@ test("a directory is replaced whole or not at all", () => {
   });
 });
 
-test("block types of GGUF cross unchanged into another GGUF", () => {
+test("block types of GGUF cross unchanged into another GGUF, and as BF16 into a directory", () => {
   inTemporaryFolder((folder) => {
     const first = join(folder, "a.gguf");
-    writeGgufModel(first, smallModel("deepseek"), { dtype: "Q4_0" });
+    writeGgufModel(first, smallModel("deepseek_v2"), { dtype: "Q4_0" });
     const opened = openCheckpoint(first);
     writeGgufModel(join(folder, "b.gguf"), opened);
     const again = openCheckpoint(join(folder, "b.gguf"));
@@ -571,6 +571,20 @@ test("block types of GGUF cross unchanged into another GGUF", () => {
       assert.equal(again.info(name).dtype, dtype);
       assert.deepEqual(again.raw(name).read(), opened.raw(name).read(), `${name} ${blockSizes[dtype].bytes}`);
     }
+    for (const half of ["k_b_proj", "v_b_proj"]) {
+      const name = `model.layers.1.self_attn.${half}.weight`;
+      assert.equal(again.raw(name).dtype, opened.raw(name).dtype);
+      assert.deepEqual(again.raw(name).read(), opened.raw(name).read(), name);
+    }
+    writeHuggingFace(join(folder, "directory"), opened);
+    const directory = openCheckpoint(join(folder, "directory"));
+    for (const name of opened.tensorNames) {
+      assert.equal(directory.info(name).dtype, "BF16", name);
+      const values = new Float32Array(elementCount(opened.info(name).shape));
+      dequantize("BF16", quantize("BF16", opened.load(name)), values);
+      assert.deepEqual(directory.load(name), values, name);
+    }
+    directory.close();
     opened.close();
     again.close();
   });

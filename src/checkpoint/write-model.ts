@@ -22,7 +22,7 @@ import { tensorSpecs } from "./tensors.ts";
 /** What writing needs of a checkpoint; a trainer hands over arrays in memory through `modelFromArrays`. */
 export type ModelSource = Pick<
   Checkpoint,
-  "config" | "tensorNames" | "info" | "load" | "raw" | "tokenizer" | "chatTemplate" | "generationConfig"
+  "config" | "tensorNames" | "has" | "info" | "load" | "raw" | "tokenizer" | "chatTemplate" | "generationConfig"
 >;
 
 /** A model in memory. `tensors`: Hugging Face names, row-major values. */
@@ -45,6 +45,7 @@ export function modelFromArrays(
   return {
     config,
     tensorNames: [...tensors.keys()],
+    has: (name) => tensors.has(name),
     info: (name) => ({ name, dtype: "F32", shape: find(name).shape, bytes: 4 * find(name).values.length }),
     load: (name) => find(name).values,
     raw: (name) => {
@@ -125,11 +126,15 @@ export interface WriteHuggingFaceOptions {
 
 /** Writes config.json, safetensors, tokenizer, chat template and generation config into a new directory. */
 export function writeHuggingFace(directory: string, model: ModelSource, options: WriteHuggingFaceOptions = {}): void {
+  // A model of quantised weights becomes BF16 throughout, whatever its few plain matrices are.
+  const quantised = model.tensorNames.some(
+    (name) => !["F32", "F16", "BF16", "I32", "I64"].includes(model.info(name).dtype),
+  );
   const typeOf = (name: string): PlainType => {
     if (isTable(name)) return "I64";
     if (alwaysF32(name)) return "F32";
     const stored = model.info(name).dtype;
-    return options.dtype ?? (stored === "F32" || stored === "F16" ? stored : "BF16");
+    return options.dtype ?? (!quantised && (stored === "F32" || stored === "F16") ? stored : "BF16");
   };
   const main = typeOf(model.tensorNames[0] ?? "");
   const config: ModelConfig = { ...model.config, quantization: null, dtype: torchNames[main] ?? null };
@@ -193,6 +198,10 @@ function kvBTensors(model: ModelSource, name: string, wish: WritableType | undef
   const halves = () => splitKvB(model.load(name), heads, qkNopeHeadDim, vHeadDim, kvLoraRank);
   const tensor = (part: "kB" | "vB", shape: number[]): GgufTensorToWrite => {
     const target = name.replace("kv_b_proj", part === "kB" ? "k_b_proj" : "v_b_proj");
+    if (wish === undefined && model.has(target)) {
+      const { dtype, read } = model.raw(target);
+      return { name: ggufName(target)!, dtype, shape, chunks: () => [read()] };
+    }
     const dtype = ggufType(target, shape, stored, wish ?? fallback) as WritableType;
     return { name: ggufName(target)!, dtype, shape, chunks: () => [quantize(dtype, halves()[part])] };
   };
