@@ -14,6 +14,16 @@ const price = z.strictObject({
   currency: z.string().min(1).default("USD"),
 });
 
+/** How an engine is opened; see the engine's own options. */
+const engine = z.strictObject({
+  context: z.number().int().positive().optional(),
+  cacheTokens: z.number().int().positive().optional(),
+  maxSequences: z.number().int().positive().optional(),
+  weights: z.enum(["f32", "q8_0", "q4_0"]).optional(),
+});
+
+export type EngineConfig = z.output<typeof engine>;
+
 const model = z
   .strictObject({
     /** A local directory or GGUF file. */
@@ -39,6 +49,7 @@ const model = z
     thinking: z.enum(["on", "off"]).optional(),
     maxTokens: z.number().int().positive().optional(),
     preload: z.boolean().default(false),
+    engine: engine.optional(),
   })
   .refine((value) => (value.path === undefined) !== (value.upstream === undefined), {
     message: "give either path (a local model) or upstream (another server)",

@@ -114,6 +114,8 @@ class AnswerStream {
   }
 }
 
+const firstWaitMs = 2000;
+
 export class LocalBackend implements Backend {
   readonly model: LoadedModel;
   readonly #ends: Set<number>;
@@ -130,9 +132,9 @@ export class LocalBackend implements Backend {
 
   #text(id: number, logprob: number): TokenText {
     const { tokenizer } = this.model;
-    if (tokenizer.isControl(id))
-      return { token: tokenizer.tokenOf(id), bytes: [...Buffer.from(tokenizer.tokenOf(id))], logprob };
-    return { token: tokenizer.decode([id]), bytes: [...tokenizer.bytesOf(id)], logprob };
+    // Not decode: that drops the space which some vocabularies put before the first word.
+    const bytes = tokenizer.isControl(id) ? Buffer.from(tokenizer.tokenOf(id)) : Buffer.from(tokenizer.bytesOf(id));
+    return { token: bytes.toString(), bytes: [...bytes], logprob };
   }
 
   #report(id: number, logprob: number, top: TokenLogprob[] = []): TokenReport {
@@ -202,18 +204,39 @@ export class LocalBackend implements Backend {
     const wanted = request.logprobs !== undefined;
     const parser = () => conversation && chat.parser(start);
     const answers = Array.from({ length: n }, (_, index) => new AnswerStream(index, parser(), request));
-    const events = engine.submit(generation);
-    yield { type: "start", model: request.model, promptTokens: tokens.length };
-    for await (const event of events) {
-      if (event.type === "token") {
-        const answer = answers[event.index];
-        yield* answer.push(this.#spelled(event), wanted ? this.#tokenReport(event) : undefined);
-        if (answer.closed && answers.every((each) => each.closed)) stopper.abort();
-      } else if (event.type === "finish") yield* answers[event.index].end(event);
-      else if (event.type === "usage") {
-        const prompt = event.promptLogprobs && this.#promptReports(generation.prompt, event.promptLogprobs);
-        yield { type: "usage", usage: event.usage, receipt: event.receipt, prompt };
-      } else yield event;
+    const { contextLength } = engine.model;
+    if (tokens.length >= contextLength)
+      throw new ServerError(
+        400,
+        "context_length_exceeded",
+        `The prompt has ${tokens.length} tokens; this model reads at most ${contextLength}.`,
+        { field: request.input.kind === "chat" ? "messages" : "prompt" },
+      );
+    const events = engine.submit(generation)[Symbol.asyncIterator]();
+    // An engine in another thread refuses on the stream's first turn; a short wait lets that still become a status.
+    const first = events.next();
+    first.catch(() => {});
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, firstWaitMs);
+    });
+    await Promise.race([first, patience]).finally(() => clearTimeout(timer));
+    try {
+      yield { type: "start", model: request.model, promptTokens: tokens.length };
+      for (let next = await first; !next.done; next = await events.next()) {
+        const event = next.value;
+        if (event.type === "token") {
+          const answer = answers[event.index];
+          yield* answer.push(this.#spelled(event), wanted ? this.#tokenReport(event) : undefined);
+          if (answer.closed && answers.every((each) => each.closed)) stopper.abort();
+        } else if (event.type === "finish") yield* answers[event.index].end(event);
+        else if (event.type === "usage") {
+          const prompt = event.promptLogprobs && this.#promptReports(generation.prompt, event.promptLogprobs);
+          yield { type: "usage", usage: event.usage, receipt: event.receipt, prompt };
+        } else yield event;
+      }
+    } finally {
+      await events.return?.();
     }
   }
 

@@ -3,6 +3,7 @@
 import type { Engine } from "../engine/types.ts";
 import type { ChatFormat } from "../text/chat/format.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import type { EngineConfig } from "./config.ts";
 
 export interface LoadedModel {
   engine: Engine;
@@ -11,4 +12,4 @@ export interface LoadedModel {
 }
 
 /** Loads a directory or a GGUF file. Rejects with an error whose message names the file and the trouble. */
-export type LoadEngine = (path: string) => Promise<LoadedModel>;
+export type LoadEngine = (path: string, options?: EngineConfig) => Promise<LoadedModel>;

@@ -226,7 +226,7 @@ export class ModelRegistry {
         const path = entry.config.path!;
         const bytes = await weightBytes(path);
         await this.#makeRoom(entry, bytes);
-        const loaded = await this.#loadEngine(path);
+        const loaded = await this.#loadEngine(path, entry.config.engine);
         entry.bytes = loaded.engine.model.weightBytes || bytes;
         entry.loaded = loaded;
         return loaded;

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { createTutor } from "./app/tutor.ts";
 import { hostApp } from "./app-host.ts";
 import { dataDirectory, type ServerConfig } from "./config.ts";
 import { createServer } from "./index.ts";
@@ -45,7 +46,12 @@ export async function runServer(options: RunOptions): Promise<void> {
     config,
     loadEngine,
     database: openDatabase(join(dataDirectory(config), "weir.db")),
-    mount: hostApp({ webRoot, accounts: config.keys.required, tutors: tutor === undefined ? [] : [tutor], print }),
+    mount: hostApp({
+      webRoot,
+      accounts: config.keys.required,
+      ...(tutor === undefined ? {} : { tutor: createTutor(), tutors: [tutor] }),
+      print,
+    }),
   });
   const listening = await listen(server);
   const model = server.models.defaultModel ?? Object.keys(config.models)[0] ?? "MODEL";

@@ -1,6 +1,6 @@
 // POST /v1/completions and DeepSeek's /beta/completions: plain continuation, and filling in the middle with a suffix.
 import { z } from "zod";
-import { invalid, ServerError } from "../../errors.ts";
+import { invalid, notAvailable, ServerError } from "../../errors.ts";
 import {
   type Answer,
   collect,
@@ -99,6 +99,11 @@ async function whole(
     const request = toGeneration(body, prompt);
     const result = await collect(await startAnswer(context, services, request, body.user ?? body.user_id ?? undefined));
     model = result.model;
+    if (request.promptLogprobs && !result.prompt)
+      throw notAvailable(
+        "echo with logprobs",
+        `The engine of '${result.model}' does not report the prompt's log-probabilities.`,
+      );
     usage.promptTokens += result.usage.promptTokens;
     usage.cachedTokens += result.usage.cachedTokens;
     usage.completionTokens += body.max_tokens === 0 ? 0 : result.usage.completionTokens;
