@@ -10,8 +10,9 @@ export const writableTypes: readonly WritableType[] = ["F32", "F16", "BF16", "Q8
 
 const clamp = (value: number, low: number, high: number): number => (value < low ? low : value > high ? high : value);
 
-/** Math.round rounds -2.5 up and 2.5 up too; ties do not matter here and it is the fastest whole-number rounding there is. */
-const round = Math.round;
+/** Adding and taking away 1.5 × 2^52 leaves the nearest whole number (ties to even); half the time of Math.round. */
+const magic = 1.5 * 2 ** 52;
+const round = (value: number): number => value + magic - magic;
 
 function putHalf(out: Uint8Array, at: number, value: number): number {
   const bits = toHalf(value);
@@ -20,8 +21,8 @@ function putHalf(out: Uint8Array, at: number, value: number): number {
   return halves[bits];
 }
 
-/** Integers of the last search, offset so that all are ≥ 0. */
-const levels = new Uint8Array(256);
+/** Integers that one scale of the affine search leads to. */
+const levels = new Uint8Array(32);
 
 /**
  * Best scale d for x ≈ d·q with q from -reach to reach-1, weights x². Returns d (of either sign: the element farthest from zero gets
