@@ -262,8 +262,8 @@ test("edit makes a branch, regenerate a sibling, and both can be switched", asyn
   assert.equal(await page.locator(".question .versions").count(), 0);
 });
 
-test("an answer survives a reload and shows on a second device while it runs", async () => {
-  const words = Array.from({ length: 500 }, (_, n) => `w${n}`).join(" ");
+test("an answer survives a reload, shows on a second device while it runs, and stops from there", async () => {
+  const words = Array.from({ length: 6000 }, (_, n) => `w${n}`).join(" ");
   answerWith({ reasoning: "a short thought ".repeat(4), content: words, delay: 8 });
   const page = await visit();
   await send(page, "count");
@@ -273,9 +273,14 @@ test("an answer survives a reload and shows on a second device while it runs", a
   await page.reload();
   await page.locator(".markdown.running", { hasText: "w30" }).waitFor();
   assert.equal(await page.locator(".sidebar .pulse").count(), 1);
+  await second.getByRole("button", { name: "Stop" }).click();
   await ended(page, 1);
   await ended(second, 1);
-  for (const one of [page, second]) assert.equal((await one.locator(".answer .markdown").textContent())!.trim(), words);
+  const [first, other] = await Promise.all(
+    [page, second].map(async (one) => (await one.locator(".answer .markdown").textContent())!.trim()),
+  );
+  assert.equal(first, other);
+  assert.ok(words.startsWith(first) && first.length > 100, "the text is whole, without a gap");
 });
 
 test("export and import round trip through the settings page; Markdown export; DeepSeek's export in a ZIP", async () => {
@@ -370,7 +375,7 @@ test("the tutor: marked steps in an answer, exercises, own steps checked, hint",
     await page.locator(".step").evaluateAll((steps) => steps.map((step) => step.className.replace("step ", ""))),
     ["right", "wrong", "unchecked"],
   );
-  assert.equal(await page.locator(".step-why").textContent(), "It should be 55");
+  assert.equal(await page.locator(".step-why").textContent(), "It should be 55, not 56.");
   await serious(page, "tutor answer");
   await shoot(page, "tutor-answer");
 
@@ -378,7 +383,7 @@ test("the tutor: marked steps in an answer, exercises, own steps checked, hint",
   await page.getByLabel("Skill").selectOption("add");
   await page.getByLabel("Difficulty").fill("3");
   await page.getByRole("button", { name: "New exercise" }).click();
-  await page.locator(".exercise-question", { hasText: /What is 10\d\d \+ 5\?/ }).waitFor();
+  await page.locator(".exercise-question", { hasText: /\d/ }).waitFor();
   await page.getByLabel("Your steps, one per line").fill("1000 + 5 = 1005\n1005 + 1 = 1007");
   await page.getByRole("button", { name: "Check my steps" }).click();
   await page.getByText("One step is wrong.").waitFor();
@@ -386,7 +391,7 @@ test("the tutor: marked steps in an answer, exercises, own steps checked, hint",
   await shoot(page, "tutor");
   usual();
   await page.getByRole("button", { name: "Hint" }).click();
-  await page.locator(".bubble", { hasText: "Give me a hint: What is 10" }).waitFor();
+  await page.locator(".bubble", { hasText: "Give me a hint: " }).waitFor();
   await ended(page, 1);
 });
 

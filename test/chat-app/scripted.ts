@@ -2,8 +2,9 @@
 // length, speed and content. It honours aborts and counts what it was asked.
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { AnswerEvent, AnswerRequest, AppDeps, Tutor } from "../../src/server/app/deps.ts";
-import type { AppModel, Language, TokenRecord } from "../../src/server/app/protocol.ts";
+import type { AnswerEvent, AnswerRequest, AppDeps } from "../../src/server/app/deps.ts";
+import type { AppModel, TokenRecord } from "../../src/server/app/protocol.ts";
+import { createTutor } from "../../src/server/app/tutor.ts";
 
 export interface Script {
   reasoning?: string;
@@ -55,35 +56,6 @@ function record(text: string, n: number): TokenRecord {
     }),
   };
 }
-
-const skills = [
-  { id: "add", class: "A", name: { en: "Addition", zh: "加法" } },
-  { id: "mul", class: "A", name: { en: "Multiplication", zh: "乘法" } },
-];
-
-/** Knows sums only: enough to see marks, explanations and exercises on the page. */
-const tutor: Tutor = {
-  skills: () => skills,
-  exercise: (skill, difficulty, language: Language, seed) => {
-    const a = 10 ** difficulty + (seed % 7);
-    const sign = skill === "mul" ? "×" : "+";
-    return { skill, difficulty, question: language === "zh" ? `计算 ${a}${sign}5` : `What is ${a} ${sign} 5?` };
-  },
-  mark: (_question, { working }, language) => {
-    const steps = working
-      .split("\n")
-      .filter((line) => line.trim() !== "")
-      .map((text) => {
-        const sum = /(\d+)\s*([+×])\s*(\d+)\s*=\s*(\d+)/.exec(text);
-        if (!sum) return { text };
-        const value = sum[2] === "+" ? Number(sum[1]) + Number(sum[3]) : Number(sum[1]) * Number(sum[3]);
-        if (value === Number(sum[4])) return { text, right: true };
-        const explanation = language === "zh" ? `应为 ${value}` : `It should be ${value}`;
-        return { text, right: false, explanation };
-      });
-    return { steps, correct: steps.every((step) => step.right !== false) };
-  },
-};
 
 export function scripted(options: Partial<AppDeps> = {}): Scripted {
   const models: AppModel[] = [
@@ -152,7 +124,7 @@ export function scripted(options: Partial<AppDeps> = {}): Scripted {
         },
       },
       generate,
-      tutor,
+      tutor: createTutor(),
       webRoot: new URL("../../web/dist", import.meta.url).pathname,
       print: (line) => state.printed.push(line),
       address: () => "127.0.0.1",

@@ -260,7 +260,7 @@ function Answer({ message, live, tutor }: MessageProps) {
       {done && (
         <footer className="actions">
           <Versions message={message} />
-          {trouble && (
+          {trouble && (message.content !== "" || message.reasoning) && (
             <button
               type="button"
               className="button small"

@@ -116,7 +116,11 @@ function connect(id: string | undefined, cursor: string | undefined): void {
   );
   source.addEventListener(
     "open",
-    mine(() => open.get().offline && open.patch({ offline: false })),
+    mine(() => {
+      if (open.get().offline) open.patch({ offline: false });
+      // What changed in the list while no stream was open.
+      refreshLibrary();
+    }),
   );
   source.addEventListener("error", () => {
     if (stream !== source) return;
