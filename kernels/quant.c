@@ -19,7 +19,7 @@
 #else
 #define FEW 3
 #endif
-#define TASK_ROWS 128
+#define TASK_ROWS 132 /* a multiple of AT_ONCE, whether 3 or 4 */
 
 #if WEIR_AVX2
 #define v16_shr(v, n) _mm256_srli_epi16(v, n)
@@ -29,8 +29,8 @@ WEIR_INLINE vi v16_or(vi a, vi b) { return _mm256_or_si256(a, b); }
 WEIR_INLINE vi v16_sub(vi a, vi b) { return _mm256_sub_epi16(a, b); }
 WEIR_INLINE vi v16_mul(vi a, vi b) { return _mm256_mullo_epi16(a, b); }
 WEIR_INLINE vi v32_mul(vi a, vi b) { return _mm256_mullo_epi32(a, b); }
-/* acc + a0·b0 + a1·b1 per pair of 16-bit lanes */
-WEIR_INLINE vi pair_dot(vi acc, vi a, vi b) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)); }
+/* a0·b0 + a1·b1 per pair of 16-bit lanes */
+WEIR_INLINE vi pair_mul(vi a, vi b) { return _mm256_madd_epi16(a, b); }
 WEIR_INLINE vi load_bytes_as_16(const uint8_t *p) { return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p)); }
 WEIR_INLINE vi v16_lookup(vi index, const uint8_t *table) {
   vi t = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
@@ -49,7 +49,7 @@ WEIR_INLINE vi v32_mul(vi a, vi b) {
   __m128i even = _mm_mul_epu32(a, b), odd = _mm_mul_epu32(_mm_srli_epi64(a, 32), _mm_srli_epi64(b, 32));
   return _mm_unpacklo_epi32(_mm_shuffle_epi32(even, 0x08), _mm_shuffle_epi32(odd, 0x08));
 }
-WEIR_INLINE vi pair_dot(vi acc, vi a, vi b) { return _mm_add_epi32(acc, _mm_madd_epi16(a, b)); }
+WEIR_INLINE vi pair_mul(vi a, vi b) { return _mm_madd_epi16(a, b); }
 WEIR_INLINE vi load_bytes_as_16(const uint8_t *p) {
   __m128i v = _mm_loadl_epi64((const __m128i *)p);
   return _mm_srai_epi16(_mm_unpacklo_epi8(v, v), 8);
@@ -72,9 +72,9 @@ WEIR_INLINE vi v16_or(vi a, vi b) { return vorrq_s32(a, b); }
 WEIR_INLINE vi v16_sub(vi a, vi b) { return vreinterpretq_s32_s16(vsubq_s16(S16(a), S16(b))); }
 WEIR_INLINE vi v16_mul(vi a, vi b) { return vreinterpretq_s32_s16(vmulq_s16(S16(a), S16(b))); }
 WEIR_INLINE vi v32_mul(vi a, vi b) { return vmulq_s32(a, b); }
-WEIR_INLINE vi pair_dot(vi acc, vi a, vi b) {
+WEIR_INLINE vi pair_mul(vi a, vi b) {
   int32x4_t low = vmull_s16(vget_low_s16(S16(a)), vget_low_s16(S16(b)));
-  return vaddq_s32(acc, vpaddq_s32(low, vmull_high_s16(S16(a), S16(b))));
+  return vpaddq_s32(low, vmull_high_s16(S16(a), S16(b)));
 }
 WEIR_INLINE vi load_bytes_as_16(const uint8_t *p) { return vreinterpretq_s32_s16(vmovl_s8(vld1_s8((const int8_t *)p))); }
 WEIR_INLINE vi v16_lookup(vi index, const uint8_t *table) {
@@ -91,7 +91,7 @@ WEIR_INLINE vi v16_or(vi a, vi b) { return wasm_v128_or(a, b); }
 WEIR_INLINE vi v16_sub(vi a, vi b) { return wasm_i16x8_sub(a, b); }
 WEIR_INLINE vi v16_mul(vi a, vi b) { return wasm_i16x8_mul(a, b); }
 WEIR_INLINE vi v32_mul(vi a, vi b) { return wasm_i32x4_mul(a, b); }
-WEIR_INLINE vi pair_dot(vi acc, vi a, vi b) { return wasm_i32x4_add(acc, wasm_i32x4_dot_i16x8(a, b)); }
+WEIR_INLINE vi pair_mul(vi a, vi b) { return wasm_i32x4_dot_i16x8(a, b); }
 WEIR_INLINE vi load_bytes_as_16(const uint8_t *p) { return wasm_i16x8_load8x8(p); }
 WEIR_INLINE vi v16_lookup(vi index, const uint8_t *table) {
   return wasm_i8x16_swizzle(wasm_v128_load(table), wasm_v128_or(index, wasm_i16x8_splat((int16_t)0x8000)));
@@ -99,6 +99,14 @@ WEIR_INLINE vi v16_lookup(vi index, const uint8_t *table) {
 WEIR_INLINE vi load_u8_as_32(const uint8_t *p) { return wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(p))); }
 WEIR_INLINE vi v32_pack_scale(vi s) { return wasm_v128_or(wasm_v128_and(s, wasm_i32x4_splat(0xffff)), wasm_i32x4_shl(s, 16)); }
 #endif
+/* acc + pair_mul(a, b). The empty asm keeps GCC from making a tree of a chain of these, for which the registers do not suffice. */
+WEIR_INLINE vi pair_dot(vi acc, vi a, vi b) {
+  acc = vi_add(acc, pair_mul(a, b));
+#if WEIR_AVX2
+  __asm__("" : "+x"(acc));
+#endif
+  return acc;
+}
 WEIR_INLINE vi load_16(const void *p) { return vi_load(p); }
 WEIR_INLINE vi pair_of(const int16_t *p) {
   int32_t both;
@@ -301,8 +309,10 @@ WEIR_INLINE void few_rows(const format f, const int R, const int G, const uint8_
 /* A strip of weights as 16-bit values (six-bit scales multiplied in): [block][pair][group][row][e]. */
 #if WEIR_AVX2
 #define SIDE 2 /* groups side by side */
+#define AT_ONCE 3 /* rows of activations: with four, the compiler keeps a running sum in memory and halves the speed */
 #else
 #define SIDE 1
+#define AT_ONCE 4
 #endif
 typedef struct {
   int16_t values[STRIP * 16 * SIDE * GROUP * 2];
@@ -343,20 +353,19 @@ WEIR_INLINE void unpack_strip_of(const format f, const uint8_t *packed, int64_t 
 
 /* R rows of activations times a strip; SIDE groups at once. */
 WEIR_INLINE void strip_rows(const int mins, const int R, const strip *s, int64_t b0, int64_t b1, const quantized_row *x, float *c, int64_t ldc) {
-  vf acc[4][SIDE * VECTORS];
+  vf acc[AT_ONCE][SIDE * VECTORS];
   UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < SIDE * VECTORS; v++) acc[r][v] = vf_load(c + r * ldc + v * VF);
   for (int64_t b = b0; b < b1; b++) {
-    vi sum[4][SIDE * VECTORS];
-    UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < SIDE * VECTORS; v++) sum[r][v] = vi_zero();
+    vi sum[AT_ONCE][SIDE * VECTORS];
     const int16_t *values = s->values + (b - b0) * 16 * SIDE * GROUP * 2;
-    const int16_t *from[4];
+    const int16_t *from[AT_ONCE];
     UNROLL for (int r = 0; r < R; r++) from[r] = x[r].codes + b * BLOCK;
-    _Pragma("GCC unroll 4") for (int j = 0; j < 16; j++) {
+    UNROLL for (int j = 0; j < 16; j++) {
       vi w[SIDE * VECTORS];
       UNROLL for (int v = 0; v < SIDE * VECTORS; v++) w[v] = load_16(values + (j * SIDE * GROUP + v * VF) * 2);
       UNROLL for (int r = 0; r < R; r++) {
         vi pair = pair_of(from[r] + 2 * j);
-        UNROLL for (int v = 0; v < SIDE * VECTORS; v++) sum[r][v] = pair_dot(sum[r][v], w[v], pair);
+        UNROLL for (int v = 0; v < SIDE * VECTORS; v++) sum[r][v] = j ? pair_dot(sum[r][v], w[v], pair) : pair_mul(w[v], pair);
       }
     }
     UNROLL for (int v = 0; v < SIDE * VECTORS; v++) {
@@ -368,10 +377,17 @@ WEIR_INLINE void strip_rows(const int mins, const int R, const strip *s, int64_t
   UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < SIDE * VECTORS; v++) vf_store(c + r * ldc + v * VF, acc[r][v]);
 }
 static void strip_times_rows(int mins, int R, const strip *s, int64_t b0, int64_t b1, const quantized_row *x, float *c, int64_t ldc) {
-#define CASE(M, N) \
-  case M * 4 + N: strip_rows(M, N, s, b0, b1, x, c, ldc); break;
-  switch (mins * 4 + R) {
-    CASE(0, 1) CASE(0, 2) CASE(0, 3) CASE(0, 4) CASE(1, 1) CASE(1, 2) CASE(1, 3) CASE(1, 4) CASE(2, 1) CASE(2, 2) CASE(2, 3) CASE(2, 4)
+#define CASE(N)                                                       \
+  case N:                                                             \
+    if (mins == 0) strip_rows(0, N, s, b0, b1, x, c, ldc);            \
+    else if (mins == 1) strip_rows(1, N, s, b0, b1, x, c, ldc);       \
+    else strip_rows(2, N, s, b0, b1, x, c, ldc);                      \
+    break;
+  switch (R) {
+    CASE(1) CASE(2) CASE(3)
+#if AT_ONCE > 3
+    CASE(4)
+#endif
   }
 #undef CASE
 }
@@ -481,7 +497,8 @@ static void product_task(const product *p, int64_t r0, int64_t r1, int64_t g0, i
         continue;
       }
       for (int64_t i = 0; i < side; i++) way->unpack(from[i], b0, b1, (int)i, &s);
-      for (int64_t r = 0; r < rows; r += 4) strip_times_rows(minima(f), rows - r < 4 ? (int)(rows - r) : 4, &s, b0, b1, x + r, sums + r * ld, ld);
+      for (int64_t r = 0; r < rows; r += AT_ONCE)
+        strip_times_rows(minima(f), rows - r < AT_ONCE ? (int)(rows - r) : AT_ONCE, &s, b0, b1, x + r, sums + r * ld, ld);
     }
     for (int64_t r = 0; r < rows; r++) memcpy(p->c + (r0 + r) * p->ldc + first, sums + r * ld, (size_t)n * 4);
     g += side;
@@ -494,7 +511,7 @@ typedef struct {
 } cut;
 static cut cut_product(int64_t m, int64_t groups, int64_t k, int64_t wanted, int64_t grain) {
   cut t = {(m + TASK_ROWS - 1) / TASK_ROWS, 0, 0, 0};
-  t.rows = t.blocks ? ((m + t.blocks - 1) / t.blocks + 3) / 4 * 4 : 1;
+  t.rows = t.blocks ? ((m + t.blocks - 1) / t.blocks + AT_ONCE - 1) / AT_ONCE * AT_ONCE : 1;
   t.blocks = (m + t.rows - 1) / t.rows;
   int64_t parts = t.blocks ? (wanted + t.blocks - 1) / t.blocks : 1;
   int64_t work = k * (m < t.rows ? m : t.rows) * GROUP; /* of one group */
