@@ -6,10 +6,11 @@ import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
+import { tokenizerFromHuggingFace } from "../../src/text/huggingface.ts";
 import { PATTERNS } from "../../src/text/patterns.ts";
 import { readRanks, recoverMerges, tokenizerFromTiktoken } from "../../src/text/tiktoken.ts";
 import type { TokenBytes } from "../../src/text/token-bytes.ts";
-import { tokenizerJson, trainByteLevel } from "../../src/text/train.ts";
+import { tokenizerConfigJson, tokenizerJson, trainByteLevel } from "../../src/text/train.ts";
 import { type Figure, peer, type Report } from "../figure.ts";
 
 type Encode = (text: string) => ArrayLike<number>;
@@ -113,10 +114,12 @@ async function aiTokenizer(ranks: TokenBytes, pattern: string): Promise<Contende
   return [{ name: "ai-tokenizer", encode: (text) => encoder.encode(text) }];
 }
 
+interface HuggingFace {
+  Tokenizer: new (json: unknown, config: unknown) => { encode(text: string, options: unknown): { ids: number[] } };
+}
+
 async function huggingFace(ranks: TokenBytes): Promise<Contender[]> {
-  const found = await peer<{
-    Tokenizer: new (json: unknown, config: unknown) => { encode(text: string, options: unknown): { ids: number[] } };
-  }>("@huggingface/tokenizers");
+  const found = await peer<HuggingFace>("@huggingface/tokenizers");
   if (!found) return [];
   const tokens = Array.from({ length: ranks.count }, (_, id) => ranks.spelling(id));
   const merges = recoverMerges(ranks)
@@ -242,9 +245,32 @@ export default async function suite(report: Report): Promise<void> {
   }
 
   const corpus = texts.slice(0, 240);
+  let trained = trainByteLevel([], { vocabSize: 4096, singleDigits: true });
   const spent = cost(() => {
-    trainByteLevel(corpus, { vocabSize: 4096, singleDigits: true });
+    trained = trainByteLevel(corpus, { vocabSize: 4096, singleDigits: true });
   });
   const rate = size(corpus) / 1e6 / spent;
   report({ suite: "tokenizer", name: "training 4,096 tokens", value: rate, unit: "MB/s" });
+
+  const hf = await peer<HuggingFace>("@huggingface/tokenizers");
+  if (!hf) return;
+  // The files as their library reads them: the same ids for the same text, begin token and special tokens included.
+  const [json, config] = [tokenizerJson(trained), tokenizerConfigJson(trained)];
+  const theirs = new hf.Tokenizer(json, config);
+  const ours = tokenizerFromHuggingFace({ tokenizer: json, config });
+  const samples = texts.slice(-200).map((text) => `<｜User｜>${text.slice(0, 2000)}<｜Assistant｜><think>`);
+  const equal = samples.filter((text) => {
+    const mine = ours.encode(text, { addSpecial: true, parseSpecial: true });
+    const other = theirs.encode(text, { add_special_tokens: true }).ids;
+    return mine.length === other.length && other.every((id, i) => id === mine[i]);
+  });
+  report({
+    suite: "tokenizer",
+    name: "documents with equal ids, trained vocabulary",
+    value: equal.length,
+    unit: "of",
+    peer: "@huggingface/tokenizers",
+    peerValue: samples.length,
+    need: 1,
+  });
 }

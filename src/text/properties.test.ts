@@ -180,9 +180,10 @@ interface Inner {
 test("hostile lengths take bounded time", () => {
   const tokenizer = smallTokenizer();
   for (const text of ["a".repeat(300_000), "中".repeat(200_000), " ".repeat(300_000), "\u0301".repeat(200_000)]) {
-    const started = performance.now();
+    // Processor time, so that a busy machine does not count. Quadratic merging would take minutes.
+    const before = process.cpuUsage();
     assert.equal(tokenizer.decode(tokenizer.encode(text)), text);
-    assert.ok(performance.now() - started < 10_000);
+    assert.ok(process.cpuUsage(before).user < 10e6);
   }
 });
 

@@ -274,12 +274,12 @@ test("any sequence of marks and text parses, the same however it is cut", () => 
 
 test("a long answer in small pieces takes linear time", () => {
   for (const format of CHAT_FORMATS) {
-    const started = performance.now();
+    const before = process.cpuUsage();
     const piece = "word \n<";
     assert.equal(
       parse(format, Array(60_000).fill(piece), { startsInThinking: false, continuesContent: true }).content.length,
       420_000,
     );
-    assert.ok(performance.now() - started < 10_000);
+    assert.ok(process.cpuUsage(before).user < 10e6);
   }
 });
