@@ -135,7 +135,7 @@ static void block_gradient(float *p, float *d, int64_t keys, int64_t n, const fl
       }
     }
     for (int64_t j = 0; j < end; j++) {
-      vf w = vf_exp(vf_sub(vf_load(p + j * B + i), l));
+      vf w = weight(vf_sub(vf_load(p + j * B + i), l));
       vf g = vf_mul(w, vf_sub(vf_load(d + j * B + i), del));
       if (see != SEE_ALL) {
         vf at = vf_set1((float)(first + j));

@@ -24,7 +24,8 @@
 #define AF(t) ((float *)(t)->data)
 #define AI(t) ((const int32_t *)(t)->data)
 
-#define TILE_ROWS 6
+#define TILE_ROWS 6 /* beside TILE_VECTORS vectors */
+#define THIN_ROWS 8 /* beside one vector: enough chains to hide the latency of a multiply-add */
 #if WEIR_NEON
 #define TILE_VECTORS 4
 #else
@@ -34,21 +35,26 @@
 #define TILE_DEPTH 288
 #define AUNROLL _Pragma("GCC unroll 8")
 
-/* c[r][v] = (load ? c : 0) + Σ_k row[r][k] · b[k·ldb + v], R rows, V vectors. */
-WEIR_INLINE void rows_tile(const int R, const int V, int64_t depth, const float *const *rows, const float *b, int64_t ldb, float *c,
-                           int64_t ldc, int load) {
-  vf acc[TILE_ROWS][TILE_VECTORS];
-  const float *row[TILE_ROWS];
+/* c[r][v] = (load ? c : 0) + Σ_k row[r][k] · b[k·ldb + v], R rows, V vectors. Meanwhile R rows of `next` are fetched: rows of a cache
+ * come from main memory and are too short for the processor to guess. */
+WEIR_INLINE void rows_tile(const int R, const int V, int64_t depth, const float *const *rows, const float *const *next, const float *b,
+                           int64_t ldb, float *c, int64_t ldc, int load) {
+  vf acc[THIN_ROWS][TILE_VECTORS];
+  const float *row[THIN_ROWS];
   AUNROLL for (int r = 0; r < R; r++) {
     row[r] = rows[r];
     AUNROLL for (int v = 0; v < V; v++) acc[r][v] = load ? vf_load(c + r * ldc + v * VF) : vf_zero();
   }
-  for (int64_t k = 0; k < depth; k++, b += ldb) {
-    vf w[TILE_VECTORS];
-    AUNROLL for (int v = 0; v < V; v++) w[v] = vf_load(b + v * VF);
-    AUNROLL for (int r = 0; r < R; r++) {
-      vf x = vf_set1(row[r][k]);
-      AUNROLL for (int v = 0; v < V; v++) acc[r][v] = vf_fma(x, w[v], acc[r][v]);
+  for (int64_t k = 0; k < depth;) {
+    int64_t stop = k + 16 < depth ? k + 16 : depth;
+    for (int r = 0; r < R; r++) __builtin_prefetch(next[r] + k);
+    for (; k < stop; k++, b += ldb) {
+      vf w[TILE_VECTORS];
+      AUNROLL for (int v = 0; v < V; v++) w[v] = vf_load(b + v * VF);
+      AUNROLL for (int r = 0; r < R; r++) {
+        vf x = vf_set1(row[r][k]);
+        AUNROLL for (int v = 0; v < V; v++) acc[r][v] = vf_fma(x, w[v], acc[r][v]);
+      }
     }
   }
   AUNROLL for (int r = 0; r < R; r++) AUNROLL for (int v = 0; v < V; v++) vf_store(c + r * ldc + v * VF, acc[r][v]);
@@ -80,6 +86,18 @@ WEIR_INLINE void columns_tile(const int R, const int V, int64_t depth, const flo
     case 5: DO(5); break;  \
     default: DO(6); break; \
   }
+#define EACH_THIN_HEIGHT(n, DO)       \
+  switch (n) {                        \
+    case 8: DO(8); break;             \
+    case 7: DO(7); break;             \
+    default: EACH_HEIGHT(n, DO) break; \
+  }
+
+/* The height of tiles when m rows are cut evenly into as few as `most` allows. */
+static inline int64_t even_height(int64_t m, int64_t most) {
+  int64_t tiles = (m + most - 1) / most;
+  return tiles ? (m + tiles - 1) / tiles : 1;
+}
 
 /* What a product may leave out on the diagonal of a causal tile, where key row i meets query i. */
 enum { FULL = 0, SKIP_LANES = 1, SKIP_DEPTH = 2 };
@@ -88,26 +106,29 @@ enum { FULL = 0, SKIP_LANES = 1, SKIP_DEPTH = 2 };
  * left as they are (but for those of its own tile). SKIP_DEPTH: row i's factors before i are zero. */
 static __attribute__((unused)) void rows_product(int64_t m, int64_t n, int64_t depth, const float *const *rows, const float *b, int64_t ldb, float *c,
                          int64_t ldc, int load, int skip) {
-  const float *shifted[TILE_ROWS];
+  const float *shifted[2 * THIN_ROWS];
   for (int64_t k0 = 0; k0 < depth; k0 += TILE_DEPTH) {
     int64_t kc = depth - k0 < TILE_DEPTH ? depth - k0 : TILE_DEPTH;
     int sum = load || k0 > 0;
     for (int64_t j = 0, step; j < n; j += step) {
       int wide = n - j >= TILE_VECTORS * VF;
       step = wide ? TILE_VECTORS * VF : VF;
-      for (int64_t i = 0; i < m; i += TILE_ROWS) {
-        int height = (int)(m - i < TILE_ROWS ? m - i : TILE_ROWS);
+      for (int64_t i = 0, most = even_height(m, wide ? TILE_ROWS : THIN_ROWS); i < m; i += most) {
+        int height = (int)(m - i < most ? m - i : most);
         int64_t from = k0;
         if (skip == SKIP_LANES && j + step <= i) break;
         if (skip == SKIP_DEPTH && i > from) from = i < k0 + kc ? i : k0 + kc;
         const float *x = b + from * ldb + j;
         float *y = c + i * ldc + j;
         int64_t count = k0 + kc - from;
-        for (int r = 0; r < height; r++) shifted[r] = rows[i + r] + from;
-#define WIDE(R) rows_tile(R, TILE_VECTORS, count, shifted, x, ldb, y, ldc, sum)
-#define NARROW(R) rows_tile(R, 1, count, shifted, x, ldb, y, ldc, sum)
+        for (int r = 0; r < height; r++) {
+          shifted[r] = rows[i + r] + from;
+          shifted[THIN_ROWS + r] = rows[i + height + r < m ? i + height + r : m - 1] + from;
+        }
+#define WIDE(R) rows_tile(R, TILE_VECTORS, count, shifted, shifted + THIN_ROWS, x, ldb, y, ldc, sum)
+#define NARROW(R) rows_tile(R, 1, count, shifted, shifted + THIN_ROWS, x, ldb, y, ldc, sum)
         if (wide) EACH_HEIGHT(height, WIDE)
-        else EACH_HEIGHT(height, NARROW)
+        else EACH_THIN_HEIGHT(height, NARROW)
 #undef WIDE
 #undef NARROW
       }
@@ -118,11 +139,12 @@ static __attribute__((unused)) void rows_product(int64_t m, int64_t n, int64_t d
 /* c [m][n] += aᵀ · rows, a [depth][lda] with m columns, rows [depth] of n values. causal: column i of a is zero below row i. */
 static __attribute__((unused)) void columns_product(int64_t m, int64_t n, int64_t depth, const float *a, int64_t lda, const float *const *rows, float *c,
                             int64_t ldc, int causal) {
+  int64_t most = even_height(m, TILE_ROWS);
   for (int64_t j = 0, step; j < n; j += step) {
     int wide = n - j >= TILE_VECTORS * VF;
     step = wide ? TILE_VECTORS * VF : VF;
-    for (int64_t i = 0; i < m; i += TILE_ROWS) {
-      int height = (int)(m - i < TILE_ROWS ? m - i : TILE_ROWS);
+    for (int64_t i = 0; i < m; i += most) {
+      int height = (int)(m - i < most ? m - i : most);
       int64_t count = causal && i + height < depth ? i + height : depth;
       float *y = c + i * ldc + j;
 #define WIDE(R) columns_tile(R, TILE_VECTORS, count, a + i, lda, rows, j, y, ldc)
@@ -133,6 +155,26 @@ static __attribute__((unused)) void columns_product(int64_t m, int64_t n, int64_
 #undef NARROW
     }
   }
+}
+
+/* e^x for x <= 0 or barely above, as weights of a softmax are: relative error below 2e-7, exactly 0 below -87.7, exactly 1 at 0. A third
+ * cheaper than vf_exp. Reduction by ln 2 in two parts; polynomial of Cephes expf (Moshier). */
+WEIR_INLINE vf weight(vf x) {
+  const vf magic = vf_set1(12582912.0f); /* 1.5 · 2^23: adding it rounds to whole numbers */
+  x = vf_max(vf_set1(-88.0f), x); /* second operand: NaN passes */
+  vf n = vf_fma(x, vf_set1(1.44269504088896341f), magic);
+  vi e = vi_shl(vi_add(vi_bits(n), vi_set1(127)), 23);
+  n = vf_sub(n, magic);
+  vf r = vf_fnma(n, vf_set1(0.693359375f), x);
+  r = vf_fnma(n, vf_set1(-2.12194440e-4f), r);
+  vf p = vf_set1(1.9875691500e-4f);
+  p = vf_fma(p, r, vf_set1(1.3981999507e-3f));
+  p = vf_fma(p, r, vf_set1(8.3334519073e-3f));
+  p = vf_fma(p, r, vf_set1(4.1665795894e-2f));
+  p = vf_fma(p, r, vf_set1(1.6666665459e-1f));
+  p = vf_fma(p, r, vf_set1(5.0000001201e-1f));
+  p = vf_add(vf_fma(p, vf_mul(r, r), r), vf_set1(1.0f));
+  return vf_mul(p, vf_bits(e));
 }
 
 /* A tile of queries on its way through the keys. `lanes` queries; arrays over lanes are PAD16(lanes) long. */
@@ -200,7 +242,7 @@ static __attribute__((unused)) void tile_step(attention_tile *t, int64_t keys, c
     }
     top = vf_min(highest, top);
     for (int64_t j = 0; j < end; j++) {
-      vf w = vf_exp(vf_sub(vf_min(highest, vf_load(p + j * ld + i)), top));
+      vf w = weight(vf_sub(vf_min(highest, vf_load(p + j * ld + i)), top));
       vf_store(p + j * ld + i, w);
       sum = vf_add(sum, w);
     }
