@@ -27,6 +27,11 @@ export interface MixtureOptions {
   difficulty?: number;
   /** Part of conversations whose thinking makes a mistake and corrects it. Pretraining only. */
   retry?: number;
+  /**
+   * Chance that a conversation has an earlier turn (and that one an earlier one, up to three): question and reply, the
+   * thinking left out as chat formats do. 0 unless given.
+   */
+  earlierTurns?: number;
   /** Which problems to draw; `train` unless given. */
   split?: Split;
 }
@@ -91,8 +96,17 @@ export const conversation = (problem: Problem): Conversation => ({
   messages: [userMessage(problem), { role: "assistant", reasoningContent: problem.trace, content: problem.reply }],
 });
 
-/** The corpus: `problems` as conversations. */
+/** The corpus: `problems` as conversations. Only the last answer has its thinking. */
 export function* mixture(options: MixtureOptions = {}, seed: number | string = 0): Generator<Conversation, never> {
-  for (const problem of problems(options, seed)) yield conversation(problem);
-  throw new Error("unreachable: the stream of problems has no end");
+  const stream = problems(options, seed);
+  const rng = random(`turns ${seed}`);
+  const earlier = options.earlierTurns ?? 0;
+  for (;;) {
+    const messages: Message[] = [];
+    for (let turns = 0; turns < 3 && earlier > 0 && rng.chance(earlier); turns++) {
+      const before = stream.next().value;
+      messages.push(userMessage(before), { role: "assistant", content: before.reply });
+    }
+    yield { messages: [...messages, ...conversation(stream.next().value).messages] };
+  }
 }

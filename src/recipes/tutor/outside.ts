@@ -45,6 +45,11 @@ export const OUTSIDE: Templates = {
     "[虚数i的平方|复数({n}+{m}i)的模|向量({n},{m})的长度|log2({n})|{n}的平方根|{n}的立方根]是多少?",
     "[a+b等于什么|x是多少|这道题怎么做|答案是什么|帮我算一下|第{n}题|看图回答][?||。]",
     "[嗯|哦|啊|呃|哈哈|呵呵|。。。|...|???|!!!|好的|不知道|随便|没事|算了|test|测试][|。|!|~]",
+    "[什么是|谁是|介绍|介绍一下|为什么|怎么|请问|告诉我|写一篇|解释|说说|我想知道|你知道|帮我找|有没有]{h}[|的{g}|和{g}|{g}][|?|。|吗?|呢]",
+    "{h}[是谁|是什么意思|在哪里|多少钱|好吗|什么时候开始|怎么去|有什么用][?|]",
+    "{h}[,|。]{g}[,|。]{h}[。|?|]",
+    "[{N}|]有{n}[只猫|个朋友|本漫画],[它们叫什么名字|是什么颜色|他喜欢哪一个|为什么]?",
+    "[{n}点|{n}号|第{n}页|{n}楼|{n}路车]的{h}[是什么|在哪|怎么走|有吗][?|]",
     "#我的猫不吃饭了,你说它是不是生气了",
     "#请以第一人称写一封辞职信,语气委婉",
     "#昨晚那场球谁赢了?比分多少",
@@ -93,6 +98,11 @@ export const OUTSIDE: Templates = {
     "[What is|Find][ ][i squared|the modulus of {n}+{m}i|the length of the vector ({n},{m})|log2({n})|the square root of {n}|the cube root of {n}|the angle in this triangle]?",
     "[What is x|What is the answer|How do I do this|Help me|Do number {n}|Do my homework|See the picture][?|.|]",
     "[hmm|ok|uh|lol|haha|...|???|!!!|whatever|nothing|never mind|test|testing|asdf|no|yes|maybe][|.|!]",
+    "[What is|Who is|Where is|Tell me about|How do I find|Why does|Can you explain|Write about|Do you know|What does|When did|Is there|Which|Should I][ ]{w}[| {v}| of {v}| and {v}][?|.|]",
+    "{w} {v}[| {w}][.|?|!|]",
+    "[I think|We need|They say|My friend said|Yesterday][ ]{w} {v}[ {w}|][. What now?|. Why?|. Do you agree?|.]",
+    "{N} has {n} [cats|friends|comics][. What are their names?|. What color are they?|. Which one is the best?|. Why?]",
+    "[Where is|Who lives in|What is on|How do I get to] [room|page|bus|street|floor|channel] {n}[?|]",
     "#My cat will not eat; do you think it is angry?",
     "#Please draft a polite resignation letter.",
     "#Who won the game last night, and what was the score?",
@@ -109,7 +119,20 @@ export const OUTSIDE: Templates = {
 };
 
 const NOISE_ZH =
-  "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方后多定行学法所民得经";
+  "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方后多定行学法所民得经天日月山水火木土石风雨云花鸟鱼虫猫狗马牛羊车船路门窗桌椅书笔纸衣服鞋帽茶酒米菜肉饭糖盐红黄蓝绿黑白高低长短新旧好坏快慢东西南北左右前里外男女老少父母兄弟姐妹朋友王李张刘陈杨赵周吴徐孙胡朱林何郭罗梁宋郑谢韩唐冯董程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎余潘杜戴夏钟汪田任姜范姚谭廖邹熊金陆郝孔崔康毛邱秦江史顾侯邵孟龙万段雷钱汤尹黎易常武乔贺赖龚文声音乐歌舞画戏球棋牌梦想爱恨喜怒哀惊恐思念病药医院校师城市农村家世界历化艺术科技公司厂商店场政府律军队战争平";
+const SYLLABLES =
+  "ba be bo ca ce co da de do fa fi fo ga go ha he ho in is ka la le li lo lu ma me mi mo na ne no or pa pe po ra re ri ro sa se so st ta te ti to tr un va ve vo wa we wi".split(
+    " ",
+  );
+
+/** A word that may not exist: unknown words are the commonest sign of a request from outside. */
+export const anyWord = (rng: Random): string =>
+  Array.from({ length: rng.int(2, 4) }, () => rng.pick(SYLLABLES)).join("") +
+  rng.pick(["", "", "n", "s", "t", "r", "ing", "ed"]);
+
+export const anyHan = (rng: Random): string =>
+  Array.from({ length: rng.int(1, 4) }, () => NOISE_ZH[rng.int(0, NOISE_ZH.length - 1)]).join("");
+
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
 
 /** Noise: nothing, blanks, keys hit at random, one thing over and over, a very long text without a question. */

@@ -83,6 +83,17 @@ test("the mixture is deterministic, draws from training only, and honours weight
   const first = mixture({ retry: 0.2 }, 7);
   const second = mixture({ retry: 0.2 }, 7);
   for (let i = 0; i < 200; i++) assert.deepEqual(first.next().value, second.next().value);
+  const long = mixture({ earlierTurns: 0.5 }, 3);
+  const lengths = new Set<number>();
+  for (let i = 0; i < 100; i++) {
+    const { messages } = long.next().value;
+    lengths.add(messages.length);
+    messages.forEach((m, j) => {
+      assert.equal(m.role, j % 2 ? "assistant" : "user");
+      assert.equal(m.reasoningContent !== undefined, j === messages.length - 1);
+    });
+  }
+  assert.deepEqual([...lengths].sort(), [2, 4, 6, 8]);
   const stream = problems({ classes: { A: 1, B: 0, C: 0, D: 0, manners: 0 }, skills: { add: 0 } }, 1);
   for (let i = 0; i < 300; i++) {
     const p = stream.next().value;

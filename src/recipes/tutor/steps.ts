@@ -277,8 +277,20 @@ export function splitSteps(text: string): { text: string; line: number }[] {
  */
 export function checkSteps(text: string, question?: string): MarkedStep[] {
   const marker = new Marker(question === undefined ? undefined : normalise(question));
-  return splitSteps(text).map((step) => {
-    if (step.text.trimEnd().endsWith("!")) return { ...step, ok: true, withdrawn: true };
-    return { ...step, ...marker.judge(bare(normalise(step.text))) };
-  });
+  const out: MarkedStep[] = [];
+  for (const step of splitSteps(text)) {
+    if (!step.text.trimEnd().endsWith("!")) {
+      out.push({ ...step, ...marker.judge(bare(normalise(step.text))) });
+      continue;
+    }
+    // What is taken back includes the trial digit that led here.
+    for (let i = out.length - 1; i >= Math.max(0, out.length - 2); i--)
+      if (/^\d+\/\d+~\d+$/.test(out[i].text.trim()) && !out[i].ok) {
+        for (let j = i; j < out.length; j++)
+          out[j] = { text: out[j].text, line: out[j].line, ok: true, withdrawn: true };
+        break;
+      }
+    out.push({ ...step, ok: true, withdrawn: true });
+  }
+  return out;
 }

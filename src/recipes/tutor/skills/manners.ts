@@ -1,11 +1,13 @@
 // Manners: greeting, saying what it can do, hints instead of answers, checking a user's solution, and declining the rest.
 
 import { type Expression, nextOperation, operate, print, replace, size, value } from "../expression.ts";
-import { noise, OUTSIDE } from "../outside.ts";
+import { anyHan, anyWord, noise, OUTSIDE } from "../outside.ts";
 import { ask, fullWidth, type Templates } from "../phrases.ts";
 import type { Language, Problem, Skill } from "../problem.ts";
 import type { Random } from "../random.ts";
 import { Scratch } from "../scratch.ts";
+import { NAMES_EN } from "../stories-en.ts";
+import { NAMES_ZH } from "../stories-zh.ts";
 import { type Wording, word } from "../wording.ts";
 import { ALGEBRA } from "./algebra.ts";
 import { anyLanguage, finish, languageOf, ofLength } from "./common.ts";
@@ -132,6 +134,11 @@ const refuse = manner("refuse", 3, (rng, s, language) => {
       m: `${rng.int(1, 9)}`,
       big: `${ofLength(rng, rng.int(10, 14))}`,
       vast: `${ofLength(rng, rng.int(8, 14))}`,
+      w: anyWord(rng),
+      v: anyWord(rng),
+      h: anyHan(rng),
+      g: anyHan(rng),
+      N: rng.pick(language === "zh" ? NAMES_ZH : NAMES_EN),
     };
     // The bars of |x-3| separate alternatives in templates.
     wording = ask(rng, OUTSIDE, language, slots);
