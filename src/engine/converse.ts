@@ -1,7 +1,7 @@
 // Conversations through an engine in this process: renders, runs, parses. What `weir run`, `weir chat` and evaluations share; the
 // server has its own, with protocols on top.
 
-import { type ChatFormat, encodePrompt, promptEndsInThinking } from "../text/chat/format.ts";
+import { type ChatFormat, encodePrompt } from "../text/chat/format.ts";
 import type { Conversation, Delta } from "../text/conversation.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { Engine, EngineEvent, FinishReason, GenerateRequest, Receipt, Usage } from "./types.ts";
@@ -31,7 +31,7 @@ export function requestFor(
   return {
     ...options,
     prompt: encodePrompt(model.tokenizer, prompt),
-    startsInThinking: promptEndsInThinking(prompt.text),
+    startsInThinking: prompt.startsInThinking,
     ...(stops.length > 0 && { stop: stops }),
   };
 }

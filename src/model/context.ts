@@ -27,6 +27,25 @@ export interface ModelInputs {
   positions: Tensor;
   /** i32 [T]: first row of each row's document; training only. */
   starts: Tensor | null;
+  /** i32 [T]: how many rows of its document a row sees, itself included; for the indexer in training. */
+  visible?: Tensor;
+  /** Compressed entries by tokens per entry; V4 in training. */
+  windows?: Map<number, WindowInputs>;
+}
+
+/** Indices of windows.ts as inputs of a program. */
+export interface WindowInputs {
+  /** How many windows a run has. */
+  count: Register;
+  /** i32 [W, slots]. */
+  sources: Tensor;
+  /** i32 [W]. */
+  positions: Tensor;
+  /** i32 [T]. */
+  first: Tensor;
+  visible: Tensor;
+  /** i32 [T, most entries]: every entry a row sees, −1 after the last. */
+  list: Tensor;
 }
 
 export class ModelContext {
@@ -44,6 +63,9 @@ export class ModelContext {
   readonly routes: { layer: number; ids: Tensor; scores: Tensor; offsets: Tensor }[] = [];
   /** Expert choices to follow instead of making them, by layer; i32 [T, K]. */
   readonly givenRoutes = new Map<number, Tensor>();
+  /** Indexer choices of every sparse-attention layer, i32 [T, top_k], in layer order; and choices to follow instead, by layer. */
+  readonly selections: { layer: number; rows: Tensor }[] = [];
+  readonly givenSelections = new Map<number, Tensor>();
   private readonly params = new Map<string, Tensor>();
   private readonly quantized = new Map<Tensor, Tensor>();
   private readonly dtypeOf: (name: string, shape: readonly number[]) => Dtype;

@@ -4,10 +4,14 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parseConfigText } from "../checkpoint/config.ts";
+import { openCheckpoint } from "../checkpoint/model-directory.ts";
 import { openSafetensors, readTensor } from "../checkpoint/safetensors.ts";
 import type { Device } from "../tensor/device.ts";
 import { NativeDevice } from "../tensor/native.ts";
-import { buildTraining } from "./training.ts";
+import { type OpDefinition, ops } from "../tensor/op.ts";
+import { ReferenceDevice } from "../tensor/reference.ts";
+import { WasmDevice } from "../tensor/wasm.ts";
+import { buildTraining, fillRows } from "./training.ts";
 import { loadParameter, saveParameter, type TensorSource } from "./weights.ts";
 
 const root = "../shared/goldens";
@@ -23,17 +27,30 @@ function source(file: string): TensorSource {
 const rmsOf = (values: ArrayLike<number>): number =>
   Math.sqrt(Array.from(values).reduce((s, v) => s + v * v, 0) / values.length);
 
-function compare(device: Device, name: string): Record<string, number> {
+/** Indexer choices by layer. */
+type Selections = Map<number, Int32Array>;
+
+function compare(
+  device: Device,
+  name: string,
+  selections: { record?: Selections; given?: Selections } = {},
+): Record<string, number> {
   const folder = join(root, name);
   const config = parseConfigText(readFileSync(join(folder, "config.json"), "utf8"));
-  const model = source(join(folder, "model.safetensors"));
+  const model = openCheckpoint(folder);
   const goldenSet = openSafetensors(join(folder, "golden.safetensors"));
   const golden = (key: string): Float32Array => floatsOf(readTensor(goldenSet.tensors.get(key)!));
   const [batch, length] = goldenSet.tensors.get("input_ids")!.shape;
   const total = batch * length;
   const wide = new BigInt64Array(readTensor(goldenSet.tensors.get("input_ids")!).slice().buffer);
   const ids = Int32Array.from(wide, Number);
-  const built = buildTraining(config, { maxTokens: total, maxPositions: length, logits: true, hidden: true });
+  const built = buildTraining(config, {
+    maxTokens: total,
+    maxPositions: length,
+    logits: true,
+    hidden: true,
+    givenSelections: selections.given !== undefined,
+  });
   const bindings: Record<string, ReturnType<Device["buffer"]>> = {};
   for (const [key, tensor] of built.context.parameters) {
     const shape = tensor.shape as number[];
@@ -41,17 +58,21 @@ function compare(device: Device, name: string): Record<string, number> {
     bindings[key] = device.buffer(tensor.dtype, shape, values);
   }
   const run = device.compile(built.program, bindings);
-  const fill = (key: string, value: (t: number) => number): void => {
-    const view = run.buffer(key).view();
-    for (let t = 0; t < total; t++) view[t] = value(t);
-  };
   const inside = (t: number): boolean => t % length < length - 1;
-  fill("ids", (t) => ids[t]);
-  fill("positions", (t) => t % length);
-  fill("starts", (t) => t - (t % length));
-  fill("targets", (t) => (inside(t) ? ids[t + 1] : 0));
-  fill("weights", (t) => (inside(t) ? 1 / (batch * (length - 1)) : 0));
-  run.run({ T: total });
+  const rows = (value: (t: number) => number): number[] => Array.from({ length: total }, (_, t) => value(t));
+  const registers = fillRows(built, run, {
+    ids,
+    positions: rows((t) => t % length),
+    starts: rows((t) => t - (t % length)),
+    targets: rows((t) => (inside(t) ? ids[t + 1] : 0)),
+    weights: rows((t) => (inside(t) ? 1 / (batch * (length - 1)) : 0)),
+  });
+  for (const [layer, rows] of selections.given ?? [])
+    (run.buffer(`selections.${layer}`).view() as Int32Array).set(rows);
+  run.run(registers);
+  if (selections.record)
+    for (const { layer } of built.context.selections)
+      selections.record.set(layer, Int32Array.from(run.buffer(`selections.out.${layer}`).view()));
   const errors: Record<string, number> = {};
   const worst = (key: string, got: ArrayLike<number>, wanted: Float32Array): void => {
     const mean = wanted.reduce((sum, v) => sum + v, 0) / wanted.length;
@@ -81,25 +102,112 @@ function compare(device: Device, name: string): Record<string, number> {
   return errors;
 }
 
-const devices: [string, () => Device][] = [["native", () => new NativeDevice()]];
+/**
+ * The k best of `scores` as PyTorch's CPU topk picks them among equals: libstdc++'s nth_element on (value, index) pairs by value
+ * alone. Index scores are exactly 0 for many keys at once, and then the pick decides the logits; Weir's own rule (the lower position)
+ * is as good but gives other numbers.
+ */
+function torchTopK(scores: number[], k: number): number[] {
+  const queue = scores.map((value, index) => ({ value, index }));
+  const before = (a: number, b: number): boolean => queue[a].value > queue[b].value;
+  const swap = (a: number, b: number): void => {
+    [queue[a], queue[b]] = [queue[b], queue[a]];
+  };
+  let [first, last] = [0, queue.length];
+  const nth = k - 1;
+  while (last - first > 3) {
+    const [a, b, c] = [first + 1, first + Math.floor((last - first) / 2), last - 1];
+    const median = before(a, b) ? (before(b, c) ? b : before(a, c) ? c : a) : before(a, c) ? a : before(b, c) ? c : b;
+    swap(first, median);
+    let [low, high] = [first + 1, last];
+    for (;;) {
+      while (before(low, first)) low++;
+      high--;
+      while (before(first, high)) high--;
+      if (!(low < high)) break;
+      swap(low, high);
+      low++;
+    }
+    if (low <= nth) first = low;
+    else last = low;
+  }
+  const rest = queue.slice(first, last);
+  for (let i = 1; i < rest.length; i++)
+    for (let j = i; j > 0 && rest[j].value > rest[j - 1].value; j--) [rest[j], rest[j - 1]] = [rest[j - 1], rest[j]];
+  return [...queue.slice(0, first), ...rest, ...queue.slice(last)].slice(0, k).map(({ index }) => index);
+}
+
+/** Runs `work` with the reference implementation of select_top_k choosing as PyTorch does among `total` candidates a document. */
+function withTorchTies<T>(total: number, work: () => T): T {
+  const op = ops.get("select_top_k") as { reference: OpDefinition["reference"] };
+  const own = op.reference;
+  op.reference = ({ inputs, outputs, floats: [scale] }) => {
+    const [q, w, keys, first, count] = inputs.map(({ data }) => data);
+    const [rows, heads, width] = inputs[0].shape;
+    const topK = outputs[0].shape[1];
+    const out = outputs[0].data as Int32Array;
+    for (let t = 0; t < rows; t++) {
+      const scores = Array.from({ length: total }, (_, s) => {
+        if (s >= count[t]) return Number.NEGATIVE_INFINITY;
+        let sum = 0;
+        for (let h = 0; h < heads; h++) {
+          let dot = 0;
+          for (let i = 0; i < width; i++) dot += q[(t * heads + h) * width + i] * keys[(first[t] + s) * width + i];
+          sum += w[t * heads + h] * Math.max(0, dot);
+        }
+        return sum * scale;
+      });
+      const chosen = torchTopK(scores, Math.min(topK, total)).filter((s) => s < count[t]);
+      for (let i = 0; i < topK; i++) out[t * topK + i] = i < chosen.length ? first[t] + chosen[i] : -1;
+    }
+  };
+  try {
+    return work();
+  } finally {
+    op.reference = own;
+  }
+}
+
+const passes = (name: string, errors: Record<string, number>): void => {
+  const sorted = Object.entries(errors).sort((a, b) => b[1] - a[1]);
+  assert.ok(sorted.length > 10);
+  const worst = sorted.slice(0, 5).map(([key, error]) => `${key} ${error.toExponential(2)}`);
+  assert.ok(sorted[0][1] < 1e-4, `${name}: ${worst.join(", ")}`);
+};
+
 if (!existsSync(root)) console.log(`${root} is absent: the goldens are not compared`);
 else {
+  const fast: [string, () => Promise<Device>][] = [
+    ["native", async () => new NativeDevice()],
+    ["wasm", () => WasmDevice.open({ threads: 1 })],
+  ];
   for (const name of families) {
-    for (const [label, open] of devices) {
-      test(`${name} on ${label}`, () => {
-        const device = open();
-        const errors = compare(device, name);
-        const sorted = Object.entries(errors).sort((a, b) => b[1] - a[1]);
-        assert.ok(sorted.length > 10);
-        assert.ok(
-          sorted[0][1] < 1e-4,
-          `${name}: ${sorted
-            .slice(0, 5)
-            .map(([key, error]) => `${key} ${error.toExponential(2)}`)
-            .join(", ")}`,
-        );
+    test(`${name} on every device`, async () => {
+      passes(`${name} on reference`, compare(new ReferenceDevice("f64"), name));
+      for (const [label, open] of fast) {
+        const device = await open();
+        passes(`${name} on ${label}`, compare(device, name));
         device.close();
-      });
-    }
+      }
+    });
+  }
+  for (const [name, candidates] of [
+    ["deepseek-v3.2", (length: number) => length],
+    ["deepseek-v4", (length: number) => Math.floor(length / 4)],
+  ] as const) {
+    test(`${name} on every device, choosing among equal index scores as PyTorch does`, async () => {
+      const { shape } = openSafetensors(join(root, name, "golden.safetensors")).tensors.get("input_ids")!;
+      const chosen: Selections = new Map();
+      passes(
+        `${name} on reference`,
+        withTorchTies(candidates(shape[1]), () => compare(new ReferenceDevice("f64"), name, { record: chosen })),
+      );
+      assert.ok(chosen.size > 0);
+      for (const [label, open] of fast) {
+        const device = await open();
+        passes(`${name} on ${label}`, compare(device, name, { given: chosen }));
+        device.close();
+      }
+    });
   }
 }

@@ -1,15 +1,17 @@
 // The program that trains: whole packed rows through the model, log-probabilities of targets, a weighted loss, gradients. What the
 // weights of the loss are (cross-entropy, advantages, masks) is the trainer's business.
-import type { ModelConfig } from "../checkpoint/config.ts";
+import type { CompressedAttention, LayerType, ModelConfig } from "../checkpoint/config.ts";
 import { gradients } from "../tensor/autodiff.ts";
+import type { Executable } from "../tensor/device.ts";
 import { add, dot, scale } from "../tensor/ops/elementwise.ts";
 import { linear } from "../tensor/ops/linear.ts";
 import { logprob } from "../tensor/ops/loss.ts";
 import { balanceLoss, expertLoad } from "../tensor/ops/router.ts";
-import { dim, Program, type Register, type Tensor } from "../tensor/program.ts";
-import { ModelContext } from "./context.ts";
+import { type Dim, dim, Program, ProgramError, type Register, type Tensor } from "../tensor/program.ts";
+import { ModelContext, type WindowInputs } from "./context.ts";
 import { trunk } from "./forward.ts";
 import { finalNorm, headWeight } from "./transformer.ts";
+import { windowIndices } from "./windows.ts";
 
 export interface TrainingOptions {
   /** Most rows (tokens) per run. */
@@ -28,6 +30,8 @@ export interface TrainingOptions {
   hidden?: boolean;
   /** Read the expert choice of every MoE layer from inputs `routes.LAYER` i32 [T, K] instead of making it. */
   givenRoutes?: boolean;
+  /** Read the indexer's choice of every sparse-attention layer from inputs `selections.LAYER` i32 [T, top_k]. */
+  givenSelections?: boolean;
 }
 
 /**
@@ -45,6 +49,91 @@ export interface TrainingProgram {
   gradients: Map<Tensor, Tensor>;
 }
 
+/** Most entries that compression at this rate can make of the rows of one document. */
+const mostEntries = (options: TrainingOptions, ratio: number): number =>
+  Math.max(1, Math.floor(options.maxPositions / ratio));
+
+function windowInputs(
+  program: Program,
+  rows: Register,
+  a: CompressedAttention,
+  options: TrainingOptions,
+): Map<number, WindowInputs> {
+  const inputs = new Map<number, WindowInputs>();
+  for (const [ratio, slots] of [
+    [a.sparseRate, 2 * a.sparseRate],
+    [a.heavyRate, a.heavyRate],
+  ]) {
+    const most = Math.max(1, Math.floor(options.maxTokens / ratio));
+    const count = program.register(`W${ratio}`, most);
+    const index = (name: string, shape: Dim[], min: number, max: number): Tensor =>
+      program.input(`windows.${ratio}.${name}`, "i32", shape, { min, max });
+    inputs.set(ratio, {
+      count,
+      sources: index("sources", [dim(count), slots], -1, options.maxTokens),
+      positions: index("positions", [dim(count)], 0, options.maxPositions),
+      first: index("first", [dim(rows)], 0, most),
+      visible: index("visible", [dim(rows)], 0, most + 1),
+      list: index("list", [dim(rows), mostEntries(options, ratio)], -1, most),
+    });
+  }
+  return inputs;
+}
+
+/** The indexer's top_k, the layers that have one, and how many rows it chooses from. */
+function indexerOf(
+  { attention: a }: ModelConfig,
+  options: TrainingOptions,
+): { topK: number; sparse: LayerType; most: number } {
+  if (a.kind === "compressed")
+    return {
+      topK: a.indexer.topK,
+      sparse: "compressed_sparse",
+      most: Math.max(1, Math.floor(options.maxTokens / a.sparseRate)),
+    };
+  if (a.kind === "latent" && a.indexer) return { topK: a.indexer.topK, sparse: "indexed", most: options.maxTokens };
+  throw new ProgramError("givenSelections: this family has no indexer");
+}
+
+/** Rows of packed documents: what the inputs of the same names hold. */
+export interface TrainingRows {
+  ids: ArrayLike<number>;
+  positions: ArrayLike<number>;
+  starts: ArrayLike<number>;
+  targets: ArrayLike<number>;
+  weights: ArrayLike<number>;
+}
+
+/** Writes rows, and every index that follows from them, into the inputs of a compiled training program; returns its registers. */
+export function fillRows({ context }: TrainingProgram, run: Executable, rows: TrainingRows): Record<string, number> {
+  const { config, inputs } = context;
+  const set = (name: string, values: ArrayLike<number>): void => (run.buffer(name).view() as Int32Array).set(values);
+  for (const name of ["ids", "positions", "starts", "targets", "weights"] as const) set(name, rows[name]);
+  const registers: Record<string, number> = { T: rows.ids.length };
+  if (inputs.visible)
+    set(
+      "visible",
+      Int32Array.from(rows.positions, (position) => position + 1),
+    );
+  for (const [ratio, { list }] of inputs.windows ?? []) {
+    const a = config.attention as CompressedAttention;
+    const indices = windowIndices(rows.positions, rows.starts, ratio, ratio === a.sparseRate);
+    const at = (name: string): string => `windows.${ratio}.${name}`;
+    set(at("sources"), indices.sources);
+    set(at("positions"), indices.positions);
+    set(at("first"), indices.first);
+    set(at("visible"), indices.count);
+    const width = list.shape[1] as number;
+    const entries = new Int32Array(rows.ids.length * width).fill(-1);
+    indices.count.forEach((count, row) => {
+      for (let i = 0; i < count; i++) entries[row * width + i] = indices.first[row] + i;
+    });
+    set(at("list"), entries);
+    registers[`W${ratio}`] = indices.windows;
+  }
+  return registers;
+}
+
 export function buildTraining(config: ModelConfig, options: TrainingOptions): TrainingProgram {
   const program = new Program(`train-${config.family}`);
   const rows = program.register("T", options.maxTokens);
@@ -55,9 +144,22 @@ export function buildTraining(config: ModelConfig, options: TrainingOptions): Tr
     positions: index("positions", options.maxPositions),
     starts: index("starts", options.maxTokens),
   };
+  const visible =
+    config.attention.kind === "latent" && config.attention.indexer
+      ? index("visible", options.maxTokens + 1)
+      : undefined;
+  const windows =
+    config.attention.kind === "compressed" ? windowInputs(program, rows, config.attention, options) : undefined;
   const targets = index("targets", config.vocabSize);
   const weights = program.input("weights", "f32", row);
-  const context = new ModelContext({ program, config, rows, inputs, cache: null, maxPositions: options.maxPositions });
+  const context = new ModelContext({
+    program,
+    config,
+    rows,
+    inputs: { ...inputs, visible, windows },
+    cache: null,
+    maxPositions: options.maxPositions,
+  });
   if (options.givenRoutes && config.moe) {
     const { numExpertsPerTok, nRoutedExperts } = config.moe;
     config.mlpTypes.forEach((type, layer) => {
@@ -67,6 +169,16 @@ export function buildTraining(config: ModelConfig, options: TrainingOptions): Tr
         max: nRoutedExperts,
       });
       context.givenRoutes.set(layer, given);
+    });
+  }
+  if (options.givenSelections) {
+    const { topK, sparse, most } = indexerOf(config, options);
+    config.layerTypes.forEach((type, layer) => {
+      if (type !== sparse) return;
+      context.givenSelections.set(
+        layer,
+        program.input(`selections.${layer}`, "i32", [dim(rows), topK], { min: -1, max: most }),
+      );
     });
   }
   const x = finalNorm(context, trunk(context));
@@ -84,5 +196,7 @@ export function buildTraining(config: ModelConfig, options: TrainingOptions): Tr
   program.output(entropy, "entropy");
   program.output(loss, "loss");
   for (const { layer, ids } of context.routes) program.output(ids, `routes.out.${layer}`);
+  for (const { layer, rows: chosen } of context.selections)
+    if (!options.givenSelections) program.output(chosen, `selections.out.${layer}`);
   return { program, rows, context, loss, gradients: found };
 }

@@ -1,7 +1,7 @@
 // One trainable model: forward, backward and update over packed batches. It knows no files, no data sets and no rewards; stages
 // (pretraining, SFT, GRPO) decide what a step's documents and weights are.
 import type { ModelConfig } from "../checkpoint/config.ts";
-import { buildTraining, type TrainingProgram } from "../model/training.ts";
+import { buildTraining, fillRows, type TrainingProgram } from "../model/training.ts";
 import type { TensorSource } from "../model/weights.ts";
 import type { Device, DeviceBuffer, Executable } from "../tensor/device.ts";
 import { type Batch, totalWeight } from "./batch.ts";
@@ -72,18 +72,9 @@ export class Trainer {
     }
   }
 
-  /** Copies a batch into the program's inputs; `scale` multiplies its weights. */
-  private load(batch: Batch, scale: number): void {
-    for (const key of ["ids", "positions", "starts", "targets"] as const)
-      (this.run.buffer(key).view() as Int32Array).set(batch[key]);
-    const weights = this.run.buffer("weights").view() as Float32Array;
-    for (let t = 0; t < batch.tokens; t++) weights[t] = batch.weights[t] * scale;
-  }
-
   /** Runs one batch forward and backward, adding to the gradients; `weights · scale` weighs its tokens. Returns the loss. */
   accumulate(batch: Batch, scale: number): number {
-    this.load(batch, scale);
-    this.run.run({ T: batch.tokens });
+    this.run.run(fillRows(this.built, this.run, { ...batch, weights: batch.weights.map((weight) => weight * scale) }));
     return this.run.buffer("loss").view()[0];
   }
 

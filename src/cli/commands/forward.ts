@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { openCheckpoint } from "../../checkpoint/model-directory.ts";
 import { openSafetensors, readTensor, type TensorToWrite, writeSafetensors } from "../../checkpoint/safetensors.ts";
-import { buildTraining } from "../../model/training.ts";
+import { buildTraining, fillRows } from "../../model/training.ts";
 import { loadParameter, saveParameter } from "../../model/weights.ts";
 import type { DeviceBuffer } from "../../tensor/device.ts";
 import { openDevice } from "../../tensor/devices.ts";
@@ -86,17 +86,16 @@ Reads input_ids [B, T] and writes logits [B, T, V], in float32.
       );
     }
     const run = device.compile(built.program, bindings);
-    const fill = (name: string, value: (row: number) => number): void => {
-      const view = run.buffer(name).view();
-      for (let row = 0; row < total; row++) view[row] = value(row);
-    };
     const predicts = (row: number): boolean => row % length < length - 1;
-    fill("ids", (row) => ids[row]);
-    fill("positions", (row) => row % length);
-    fill("starts", (row) => row - (row % length));
-    fill("targets", (row) => (predicts(row) ? ids[row + 1] : 0));
-    fill("weights", (row) => (predicts(row) ? 1 / (batch * (length - 1)) : 0));
-    run.run({ T: total });
+    const rows = (value: (row: number) => number): number[] => Array.from({ length: total }, (_, row) => value(row));
+    const registers = fillRows(built, run, {
+      ids,
+      positions: rows((row) => row % length),
+      starts: rows((row) => row - (row % length)),
+      targets: rows((row) => (predicts(row) ? ids[row + 1] : 0)),
+      weights: rows((row) => (predicts(row) ? 1 / (batch * (length - 1)) : 0)),
+    });
+    run.run(registers);
     const result = (name: string): Float32Array => Float32Array.from(run.buffer(name).view());
     const tensors = [float("logits", [batch, length, config.vocabSize], result("logits"))];
     if (values.hidden) {
