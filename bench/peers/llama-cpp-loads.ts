@@ -134,6 +134,27 @@ const randomConfigs: Record<string, Record<string, unknown>> = {
     index_head_dim: 128,
     index_topk: 16,
   },
+  "random deepseek_v4 compressing by 4 and 128": {
+    ...common,
+    model_type: "deepseek_v4",
+    num_hidden_layers: 5,
+    head_dim: 128,
+    qk_rope_head_dim: 64,
+    q_lora_rank: 32,
+    o_groups: 2,
+    o_lora_rank: 32,
+    sliding_window: 32,
+    compress_ratios: [0, 128, 4, 128, 4],
+    num_hash_layers: 1,
+    n_shared_experts: 1,
+    index_n_heads: 4,
+    index_head_dim: 128,
+    index_topk: 8,
+    hc_mult: 4,
+    hc_sinkhorn_iters: 20,
+    hc_eps: 1e-6,
+    swiglu_limit: 10,
+  },
 };
 
 /** Why llama.cpp (v0.5.0) cannot give the reference's tokens, whatever the file says. */
@@ -144,7 +165,7 @@ const knownLimits: Record<string, string> = {
   "deepseek-v3-flat":
     "llama.cpp takes deepseek2 without query compression only with 26 or 27 layers (see the random model)",
   "deepseek-v3.2": "llama.cpp's indexer needs heads of at least 64 dimensions (see the random model)",
-  "deepseek-v4": "llama.cpp compresses by 4 and 128 only; this reference by 4 and 32",
+  "deepseek-v4": "llama.cpp compresses by 4 and 128 only; this reference by 4 and 32 (see the random model)",
 };
 
 function randomModel(json: Record<string, unknown>): ModelSource {
@@ -157,7 +178,7 @@ function randomModel(json: Record<string, unknown>): ModelSource {
   const tensors = new Map(
     tensorSpecs(config, { mtp: true }).map(({ name, shape }) => {
       const values = Float32Array.from({ length: elementCount(shape) }, () =>
-        /norm\.weight$/.test(name) ? 1 : 0.2 * random(),
+        name.endsWith("tid2eid") ? Math.floor((random() + 0.5) * 8) : /norm\.weight$/.test(name) ? 1 : 0.2 * random(),
       );
       return [name, { shape, values }];
     }),
