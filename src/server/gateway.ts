@@ -243,6 +243,7 @@ async function lastUsage(inner: AsyncIterator<GenerationEvent>, meter: Meter): P
 /** Watches one answer go by: times, counts, and the record of it. */
 class Meter {
   readonly #model: string;
+  readonly #labels: { model_name: string };
   readonly #call: Call;
   readonly #arrived: number;
   readonly #metrics: Metrics;
@@ -254,13 +255,14 @@ class Meter {
 
   constructor(model: string, call: Call, arrived: number, metrics: Metrics) {
     this.#model = model;
+    this.#labels = { model_name: model };
     this.#call = call;
     this.#arrived = arrived;
     this.#metrics = metrics;
   }
 
   see(event: GenerationEvent): void {
-    const labels = { model_name: this.#model };
+    const labels = this.#labels;
     if (event.type === "start") this.promptTokens = event.promptTokens;
     else if (event.type === "delta") {
       const now = performance.now();
@@ -277,7 +279,7 @@ class Meter {
   }
 
   record(usage: GenerationUsage, outcome: string): UsageRecord {
-    const labels = { model_name: this.#model };
+    const labels = this.#labels;
     const durationMs = performance.now() - this.#arrived;
     this.#metrics.add("vllm:prompt_tokens_total", labels, usage.promptTokens);
     this.#metrics.add("vllm:generation_tokens_total", labels, usage.completionTokens);

@@ -4,10 +4,19 @@ type Labels = Record<string, string>;
 
 const escaped = (value: string): string => value.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n");
 
-const key = (labels: Labels): string =>
-  Object.entries(labels)
-    .map(([name, value]) => `${name}="${escaped(value)}"`)
-    .join(",");
+/** Label sets are few and used for every token: each object is written out once. Treat them as constants. */
+const written = new WeakMap<Labels, string>();
+
+function key(labels: Labels): string {
+  let text = written.get(labels);
+  if (text === undefined) {
+    text = Object.entries(labels)
+      .map(([name, value]) => `${name}="${escaped(value)}"`)
+      .join(",");
+    written.set(labels, text);
+  }
+  return text;
+}
 
 const line = (name: string, labels: string, value: number): string =>
   `${name}${labels ? `{${labels}}` : ""} ${Number.isFinite(value) ? value : value > 0 ? "+Inf" : "NaN"}\n`;

@@ -216,6 +216,7 @@ export class ScriptedEngine implements Engine {
         "messages",
       );
     this.requests.push(request);
+    if (this.requests.length > 100) this.requests.shift();
     return this.#run(request, prompt);
   }
 
