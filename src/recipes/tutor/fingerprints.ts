@@ -1,14 +1,14 @@
 // SHA-256 of the fixed test sets (evaluation.ts). They change only on purpose: figures measured on other sets do not compare.
 
 export const FINGERPRINTS: Readonly<Record<string, string>> = {
-  "operands A": "401ad297c28d8df3277e3d0fe7e01a97621f7287493e303a3be6af462487637a",
-  "operands B": "60f2ed8530bc4aac5016be8f20fd10cc23626757e14a5482d4d32be9734608da",
-  "operands C": "8edd15a9f99e7916d7d67cedbf4d179a58fd1cdc10f7209af94ed7781e60d868",
-  "operands D": "7b38b467ab9de11436335240d063ed59ff3b7254b1e447cbb816a7567f84ed1a",
-  "operands manners": "825fd911857dee8710765a4de67fa92612282b2c1af386e70d3996e72012e98e",
-  "phrasing A": "6757e5f96559aae26334c19fddf5961816c161d56bd8620406b190e45e5c9ddd",
-  "phrasing B": "c165b2e688b0714fba0a9970e5cbc8e657313bcd5ed409606e96a5a1fc6f132d",
-  "phrasing C": "92dd42cfa4da4544577bf1faf02aa9b58d7932a0b6c78a3be02e983da2144dab",
-  "phrasing D": "a3bf7aea2ed63d1fe88579539d9f991fbdeec1a470c1380a97d2b8526421bd28",
-  "phrasing manners": "3fbd9805cd5612caab40e2af1fb5a7c9cbfa8c59b63b0f159446438cc9404c9b",
+  "operands A": "82dcf6f0685346686be83071d1e65d3ac982914ca095fd1a72c06383df94eab7",
+  "operands B": "6094caf10f57dad00f467fd111c576521a62d1a9e213d5a3d28d75af6e1dc06c",
+  "operands C": "2756ba684aeef718adecd52c0cdc560bbbac11f61bebb76c9cc693417899d9aa",
+  "operands D": "29cf23bca9c632f95109aa811543c267df6a9399efac077be03c61f5ddbc2e37",
+  "operands manners": "714809466b10568f66deeeaf28cff73dfb91443da9c3200870e0c3d56f41ef9a",
+  "phrasing A": "05fc27e1e67ed6d243b758292b760e5104c5b6860580429ec24ba93caedcf684",
+  "phrasing B": "3646fe156c5b08bb8bfc3a5417de89dffc7681ea87b1ed123baad0a6f9a5b8fd",
+  "phrasing C": "ce3236befb79d25e90cd58efc0b9b1a98c215501939e370605700747a19a9d21",
+  "phrasing D": "14c97b5804885bd07aa3d7d2b3f48f03b706fd2ae8e941f9ce18eeee0eb1144e",
+  "phrasing manners": "dd216628d6560a1cc706a6f5fac4075daa6233e9bedcb28cb47a379b5e1eb6f7",
 };

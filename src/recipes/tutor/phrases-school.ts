@@ -132,13 +132,13 @@ export const PERCENT: Readonly<
   what: {
     zh: [
       "{m}是{n}的[百分之几|百分之多少|多少百分比][?|]",
-      "{m}占{n}的[百分之几|百分之多少|百分比是多少][?|]",
+      "[请问|你好,|老师,|]{m}占{n}的[百分之几|百分之多少|百分比是多少][?|]",
       "[求|计算]{m}[占|是]{n}的[百分比|百分之几][|。]",
       "#{n}当中的{m}合百分之几?",
     ],
     en: [
       "{m} is what [percent|percentage|%] of {n}?",
-      "[What percent|What percentage|Which percentage] of {n} is {m}?",
+      "[What percent|What percentage|Which percentage|How many percent|what percent|what percentage] of {n} [is|are|does] {m}[?| make?| make up?]",
       "[Express|Write] {m} as a percentage of {n}[.|]",
       "[Find|Calculate|Work out] [the percentage of {n} that is {m}|what percent {m} is of {n}][.|]",
       "#How many percent of {n} are {m}?",
@@ -287,16 +287,16 @@ export const PROPORTION: Templates = {
     "{e}",
     "[解比例|求x|解|求解][:| ]{e}[|。]",
     "{e},[求x|x=?|x是多少?|x等于多少?|那么x是几?]",
-    "[请|帮我|麻烦你]解比例[:|]{e}",
-    "[已知|如果|若]{e},[求x|x是多少?]",
+    "[请|帮我|麻烦你|老师,|请你|你好,]解比例[:|]{e}[|,谢谢]",
+    "[已知|如果|若|当]{e},[求x|x是多少?|x等于几?]",
     "#比例{e}里x填几?",
   ],
   en: [
     "{e}",
-    "[Solve|solve|Solve the proportion|Find x:|Solve for x:] {e}[|.]",
+    "[Solve|solve|Please solve|Solve the proportion|Find x:|Solve for x:|Find x in] {e}[|.]",
     "{e}, [x = ?|find x|what is x?|solve for x]",
     "[If|Given|Given that] {e}, [what is x?|find x.]",
-    "[What is|Find] x [if|when|in] {e}[?|]",
+    "[What is|Find|Work out|Calculate] x [if|when|in] {e}[?|]",
     "#Which x makes the ratios equal: {e}?",
   ],
 };

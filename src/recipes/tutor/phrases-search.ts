@@ -74,14 +74,14 @@ export const SUM_PRODUCT: Templates = {
 export const REMAINDERS: Templates = {
   zh: [
     "[一个数|某数|有一个数]除以{a}余{r},除以{b}余{s},[这个数最小是多少|求最小的这样的数|这个数最小是几][?|]",
-    "[求|找出]最小的正整数,[使它|它]除以{a}余{r},除以{b}余{s}[|。]",
+    "[求|找出|请找出]最小的正整数,[使它|它|要求它]除以{a}余{r},除以{b}余{s}[|。]",
     "[最小的|哪个最小的]正整数除以{a}余{r}、除以{b}余{s}[是多少|][?|]",
     "#{a}个{a}个数剩{r}个,{b}个{b}个数剩{s}个,最少有几个?",
   ],
   en: [
-    "[Find|What is] the smallest positive [number|integer|whole number] that leaves remainder {r} when divided by {a} and remainder {s} when divided by {b}[.|?|]",
-    "A number [leaves remainder|leaves a remainder of] {r} when divided by {a} and {s} when divided by {b}[. What is the smallest such positive number?|. Find the smallest one.]",
-    "Which smallest positive number gives remainder {r} on division by {a} and remainder {s} on division by {b}?",
+    "[Find|What is|Give|Which is] the smallest positive [number|integer|whole number] that leaves remainder {r} when divided by {a} and remainder {s} when divided by {b}[.|?|]",
+    "A number [leaves remainder|leaves a remainder of] {r} when divided by {a} and {s} when divided by {b}[. What is the smallest such positive number?|. Find the smallest one.|. How small can it be?|; find the smallest positive one.]",
+    "[Which|What] smallest positive [number|integer] gives remainder {r} on division by {a} and remainder {s} on division by {b}?",
     "#Counting by {a} leaves {r}, counting by {b} leaves {s}: how few can there be?",
   ],
 };
@@ -94,7 +94,7 @@ export const REVERSED: Templates = {
   ],
   en: [
     "A two-digit number has digit sum {s}. [Reversing|Swapping|Exchanging] its digits [makes it larger by|gives a number larger by|increases it by] {d}. [What is the number?|Find the number.|What is it?]",
-    "The digits of a two-digit number add up to {s}. [When the digits are reversed|If the digits are swapped], the number [grows|increases] by {d}. [What is the number?|Find it.]",
+    "The digits of a two-digit number add up to {s}. [When the digits are reversed|If the digits are swapped], the number [grows|increases|gets larger] by {d}. [What is the number?|Find it.|What was it?]",
     "#Two digits, sum {s}; turned around it is {d} more. Which number?",
   ],
 };
@@ -107,7 +107,7 @@ export const CONSECUTIVE: Templates = {
   ],
   en: [
     "The product of two consecutive [positive integers|positive numbers|whole numbers] is {p}. [What are they?|Find them.|Find the numbers.]",
-    "[Find|Which are the] two consecutive [positive integers|whole numbers] [whose product is|with product] {p}[.|?|]",
+    "[Find|Which are the|Give|What are the] two consecutive [positive integers|whole numbers|numbers] [whose product is|with product] {p}[.|?|]",
     "#Two neighbours among the whole numbers multiply to {p}: which?",
   ],
 };
@@ -119,7 +119,7 @@ export const COINS: Templates = {
     "#{n}枚{a}元、{b}元的钱加在一起是{t}元,两种各几枚?",
   ],
   en: [
-    "[{N} has|There are|I have] {n} coins of {a} and {b} [dollars|cents|yuan], worth {t} in total. How many of each are there?",
+    "[{N} has|There are|I have|We have|Here are] {n} coins of {a} and {b} [dollars|cents|yuan], worth {t} in total. [How many of each are there?|How many of each?|Find how many of each there are.]",
     "{n} coins, each worth {a} or {b}, [make|are worth|add up to] {t}. How many of each [kind|value|] are there?",
     "#With {n} coins of {a} or {b} one pays {t}; how many of either?",
   ],
@@ -127,10 +127,10 @@ export const COINS: Templates = {
 
 export const OPERATORS: Templates = {
   zh: [
-    "在{g}的[空格|横线|方框]里填上[运算符号|+、-或*|加减乘号],使等式成立[|。]",
+    "在{g}的[空格|横线|方框|空]里填上[运算符号|+、-或*|加减乘号],使等式成立[|。]",
     "[填运算符号|填上运算符|填+-*]:{g}",
     "[请|帮我|]在{g}中填上[合适的|]运算符号[,使等式成立|]",
-    "{g},[横线上填什么运算符?|该填哪些运算符号?]",
+    "{g},[横线上填什么运算符?|该填哪些运算符号?|填上运算符号|缺的符号是什么?]",
     "#要让{g}成立,应该填什么符号?",
   ],
   en: [

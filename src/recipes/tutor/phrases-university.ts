@@ -127,7 +127,7 @@ export const TWO_DICE: Templates = {
   ],
   en: [
     "[Two dice are rolled|You roll two dice|Two fair dice are thrown|I throw two dice][. What is the probability that the sum is {k}?|. Find the probability of a sum of {k}.|; what is the probability of a sum of {k}?]",
-    "[What is|Find] the probability [that two dice sum to|that two dice add up to|of rolling a sum of] {k}[ with two dice|][?|]",
+    "[What is|Find|Give|Calculate] the probability [that two dice sum to|that two dice add up to|of rolling a sum of] {k}[ with two dice|][?|]",
     "#Chance of a total of {k} on two dice?",
   ],
 };
@@ -140,7 +140,7 @@ export const ONE_DIE: Templates = {
   ],
   en: [
     "[A die is rolled|You roll a die|A fair die is thrown|I roll one die][. What is the probability of|; find the probability of|. Find the probability of] {w}[?|]",
-    "What is the probability of rolling {w} [with one die|with a fair die|on a die]?",
+    "[What is|What's|Find|Give] the [probability|chance] of rolling {w} [with one die|with a fair die|on a die]?",
     "#Chance of {w} on a single die?",
   ],
 };

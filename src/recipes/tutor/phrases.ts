@@ -80,7 +80,7 @@ export const IN_WORDS: Readonly<Record<"+" | "-" | "*" | "/", Templates>> = {
       "#{a}拿走{b}剩多少?",
     ],
     en: [
-      "[What is|What's|How much is|Calculate|Work out|Find] {a} minus {b}[?|]",
+      "[What is|What's|How much is|Calculate|Compute|Work out|Find|Tell me] {a} [minus|take away|less] {b}[?|]",
       "[Subtract|subtract|Take|Take away] {b} from {a}[.|]",
       "{a} minus {b}[|?|=]",
       "What number is {b} less than {a}?",
@@ -98,7 +98,7 @@ export const IN_WORDS: Readonly<Record<"+" | "-" | "*" | "/", Templates>> = {
       "#把{a}乘{b}得到什么数?",
     ],
     en: [
-      "[What is|What's|How much is|Calculate|Work out|Find] {a} times {b}[?|]",
+      "[What is|What's|How much is|Calculate|Compute|Work out|Find|Tell me] {a} times {b}[?|]",
       "[What is|How much is|Calculate] {a} multiplied by {b}[?|]",
       "[What is|Find|Give] the product of {a} and {b}[?|.|]",
       "[Multiply|multiply|Please multiply] {a} by {b}[.|]",

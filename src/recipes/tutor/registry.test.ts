@@ -2,6 +2,7 @@
 // problem, and nothing held out enters the corpus.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { conversation, draw, mixture, problems, split } from "./mixture.ts";
 import type { Problem } from "./problem.ts";
@@ -104,4 +105,12 @@ test("the mixture is deterministic, draws from training only, and honours weight
   }
   assert.throws(() => problems({ skills: { nonsense: 1 } }).next(), /no skill "nonsense"/);
   assert.throws(() => problems({ skills: { add: -1 } }).next(), /weight -1/);
+});
+
+test("the document describes every skill, with an example", () => {
+  const text = readFileSync(new URL("../../../docs/tutor-tasks.md", import.meta.url), "utf8");
+  for (const s of SKILLS) {
+    assert.match(text, new RegExp(`\\| ${s.class} \\| \`${s.id}\` \\| ${s.levels} \\| ${s.weight} \\|`), s.id);
+    assert.ok(text.includes(`### \`${s.id}\` (${s.class})`), s.id);
+  }
 });
