@@ -176,8 +176,9 @@ test("the AI SDK's Anthropic provider: text, reasoning, tools", async () => {
   assert.equal(called.text, "You said: weather");
 });
 
-test("an abort stops the engine", async () => {
+test("an abort stops the engine", async (t) => {
   const slow = await startTestServer({}, { tokenMs: 5 });
+  t.after(() => slow.stop());
   const own = new Anthropic({ baseURL: slow.url, apiKey: "none" });
   const stream = await own.messages.create({
     model: "tutor",
@@ -190,5 +191,4 @@ test("an abort stops the engine", async () => {
   for (let wait = 0; wait < 100 && slow.engines[0].running > 0; wait++)
     await new Promise((resolve) => setTimeout(resolve, 20));
   assert.equal(slow.engines[0].cancelled, 1);
-  await slow.stop();
 });

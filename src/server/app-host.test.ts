@@ -7,12 +7,13 @@ import { test } from "node:test";
 import { hostApp } from "./app-host.ts";
 import { startTestServer } from "./testing/start.ts";
 
-test("page, models and an answer", async () => {
+test("page, models and an answer", async (t) => {
   const webRoot = mkdtempSync(join(tmpdir(), "weir-page-"));
   writeFileSync(join(webRoot, "index.html"), "<!doctype html><title>Weir</title>");
   const printed: string[] = [];
   const mount = hostApp({ webRoot, accounts: false, tutors: ["tutor"], print: (line) => printed.push(line) });
   const running = await startTestServer({}, { mount });
+  t.after(() => running.stop());
   const page = await fetch(`${running.url}/`);
   assert.match(await page.text(), /<title>Weir/);
   const models = async () =>
@@ -33,5 +34,4 @@ test("page, models and an answer", async () => {
   assert.deepEqual([after.models[0].state, after.models[0].thinking, after.models[0].tutor], ["loaded", true, true]);
   assert.equal((await running.server.storage.usage("local", 0)).requests, 1);
   assert.deepEqual(printed, []);
-  await running.stop();
 });

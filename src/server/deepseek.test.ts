@@ -156,8 +156,9 @@ test("the application's fields are refused by name, not ignored", async () => {
   assert.equal((await post("/chat/completions", { messages: [reminder, ...user("a")] })).status, 200);
 });
 
-test("a slow answer is kept alive: comments in a stream, blank lines before JSON", async () => {
+test("a slow answer is kept alive: comments in a stream, blank lines before JSON", async (t) => {
   const slow = await startTestServer({ limits: { keepAliveSeconds: 0.05 } }, { tokenMs: 120 });
+  t.after(() => slow.stop());
   const ask = async (stream: boolean) => {
     const body = JSON.stringify({ model: "tutor", messages: user("say ab"), stream });
     return (await fetch(`${slow.url}/chat/completions`, { method: "POST", body })).text();
@@ -166,15 +167,15 @@ test("a slow answer is kept alive: comments in a stream, blank lines before JSON
   const text = await ask(false);
   assert.match(text, /^\n+\{/);
   assert.equal(JSON.parse(text).choices[0].message.content, "ab");
-  await slow.stop();
 });
 
-test("the balance is what is left of the key's budget", async () => {
+test("the balance is what is left of the key's budget", async (t) => {
   const keyed = await startTestServer({
     keys: { required: true },
     models: { tutor: { path: "/tmp", price: { hit: 0, miss: 0, output: 1e6, currency: "CNY" } } },
     aliases: {},
   });
+  t.after(() => keyed.stop());
   const { secret } = await createKey(keyed.server.storage, {
     name: "a",
     limits: { budget: { amount: 5, currency: "CNY", period: "total" } },
@@ -199,5 +200,4 @@ test("the balance is what is left of the key's budget", async () => {
   assert.equal((await ask()).status, 200);
   assert.equal((await ask()).status, 402);
   assert.equal((await balance()).is_available, false);
-  await keyed.stop();
 });

@@ -213,8 +213,9 @@ test("limits of a key: concurrency and requests per minute give 429 with Retry-A
   assert.deepEqual(list.data, []);
 });
 
-test("without keys: foreign host names and pages of other origins are refused, allowed origins answered", async () => {
+test("without keys: foreign host names and pages of other origins are refused, allowed origins answered", async (t) => {
   const open = await startTestServer({ cors: ["https://good.example"] });
+  t.after(() => open.stop());
   const request = (headers: Record<string, string>, method = "POST") =>
     open.server.app.request(`${open.url}/v1/chat/completions`, {
       method,
@@ -236,7 +237,6 @@ test("without keys: foreign host names and pages of other origins are refused, a
     (await request({ origin: "https://evil.example" }, "OPTIONS")).headers.get("access-control-allow-origin"),
     null,
   );
-  await open.stop();
 });
 
 test("a public address is refused without keys", async () => {
