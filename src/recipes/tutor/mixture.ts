@@ -25,6 +25,8 @@ export interface MixtureOptions {
   classes?: Readonly<Partial<Record<SkillClass, number>>>;
   /** The highest level as a part of a skill's levels, 0..1 (1: all). Curricula raise it. */
   difficulty?: number;
+  /** The highest level of single skills, instead of `difficulty`. */
+  levels?: Readonly<Record<string, number>>;
   /** Part of conversations whose thinking makes a mistake and corrects it. Pretraining only. */
   retry?: number;
   /**
@@ -48,7 +50,7 @@ export function draw(rng: Random, skillId: string, level: number, wanted: Split)
 
 /** The weight of every skill under the options. Throws RangeError for unknown names and for weights that are no weights. */
 export function skillWeights(options: MixtureOptions = {}): { id: string; weight: number }[] {
-  for (const id of Object.keys(options.skills ?? {})) skill(id);
+  for (const id of Object.keys({ ...options.skills, ...options.levels })) skill(id);
   for (const name of Object.keys(options.classes ?? {}))
     if (!SKILL_CLASSES.includes(name as SkillClass))
       throw new RangeError(`no class "${name}"; there are ${SKILL_CLASSES.join(", ")}`);
@@ -81,7 +83,7 @@ export function* problems(options: MixtureOptions = {}, seed: number | string = 
       }
     }
     const { levels } = skill(chosen);
-    const top = Math.max(1, Math.round(levels * difficulty));
+    const top = Math.min(levels, Math.max(1, options.levels?.[chosen] ?? Math.round(levels * difficulty)));
     // Harder levels have more different problems and longer traces: draw them more often.
     const level = Math.max(rng.int(1, top), rng.int(1, top));
     const problem = draw(rng, chosen, level, wanted);

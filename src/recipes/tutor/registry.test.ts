@@ -103,6 +103,11 @@ test("the mixture is deterministic, draws from training only, and honours weight
     assert.equal(SKILLS.find((s) => s.id === p.skill)!.class, "A");
     assert.equal(conversation(p).messages[1].reasoningContent, p.trace);
   }
+  const easy = problems({ classes: { A: 1, B: 0, C: 0, D: 0, manners: 0 }, difficulty: 0, levels: { add: 3 } }, 2);
+  for (let i = 0; i < 200; i++) {
+    const p = easy.next().value;
+    assert.ok(p.meta.level <= (p.skill === "add" ? 3 : 1));
+  }
   assert.throws(() => problems({ skills: { nonsense: 1 } }).next(), /no skill "nonsense"/);
   assert.throws(() => problems({ skills: { add: -1 } }).next(), /weight -1/);
 });

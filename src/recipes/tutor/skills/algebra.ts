@@ -150,7 +150,7 @@ const quadratic = make("quadratic", "B", 3, 2, (rng, level, s, language) => {
     key: text,
     wording,
     answer: { kind: "numbers", values, ordered: false, names: values.map(() => "x") },
-    result: values.map((v) => `x=${v}`).join(", "),
+    result: values.join(", "),
   };
 });
 

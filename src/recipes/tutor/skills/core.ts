@@ -281,7 +281,7 @@ export function equationSkill(
         wording: askEquation(rng, d.equation, d.x),
         scratch: d.scratch,
         answer: { kind: "numbers", values: [String(d.root)], ordered: true, names: [d.x] },
-        result: `${d.x}=${d.root}`,
+        result: `${d.root}`,
       });
     },
   };

@@ -516,7 +516,7 @@ const ratio = make("ratio", "B", 3, 1.2, (rng, level, s, language) => {
     key: text,
     wording: ask(rng, PROPORTION, language, { e: look }),
     answer: { kind: "numbers", values: [`${four[at]}`], ordered: true, names: ["x"] },
-    result: `x=${four[at]}`,
+    result: `${four[at]}`,
   };
 });
 
