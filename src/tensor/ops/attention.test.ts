@@ -1,9 +1,11 @@
 // Full attention, attention over lists, merging and MLA's keys: every device against the reference, gradients, bits.
 import assert from "node:assert/strict";
 import test from "node:test";
+import { gradients } from "../autodiff.ts";
 import { dim, type Program, ProgramError, type Register, type Tensor } from "../program.ts";
 import { checkGradients, checkOp, fastDevices, integers, type OpCase, runOn, sameBits, uniform } from "../testing.ts";
 import { attention, gatherAttention, mergeAttention, mlaKeys } from "./attention.ts";
+import { copy, dot } from "./elementwise.ts";
 
 interface Shape {
   rows: number;
@@ -124,36 +126,43 @@ test("attention: huge scores stay finite", async () => {
   assert.ok(results.get("out"));
 });
 
-test("attention: a document's bits do not depend on what is packed around it", async () => {
+test("attention: a document's bits, forward and backward, do not depend on what is packed around it", async () => {
   const [before, length, after] = [57, 131, 20];
   const shape: Shape = { rows: before + length + after, heads: 2, dk: 24, dv: 16, documents: [before, length, after] };
-  const gradient = (rows: number, inputs: Record<string, Float32Array | Int32Array>): OpCase => ({
+  /** Values per row, by name. */
+  const widths = { q: 48, k: 48, v: 32, probe: 32, out: 32, lse: 2, dq: 48, dk: 48, dv: 32 };
+  const all = { ...data(shape), probe: uniform(9, shape.rows * widths.probe) } as Record<string, Float32Array>;
+  const within = <T extends Float32Array | Float64Array>(values: T, name: keyof typeof widths): T =>
+    values.slice(before * widths[name], (before + length) * widths[name]) as T;
+  const alone = {
+    q: within(all.q, "q"),
+    k: within(all.k, "k"),
+    v: within(all.v, "v"),
+    probe: within(all.probe, "probe"),
+    starts: new Int32Array(length),
+  };
+  const one = (rows: number, inputs: Record<string, Float32Array | Int32Array>): OpCase => ({
     build: (program) => {
       const t = program.register("T", rows);
       const { q, k, v, starts } = declare(program, t, shape);
       const { out, lse } = attention(q, k, v, starts, { scale: 0.3, window: 100 });
-      program.output(out, "out");
-      program.output(lse, "lse");
+      const probe = program.input("probe", "f32", [dim(t), 2, 16]);
+      const found = gradients(program, dot(out, probe), { extra: [q, k, v] });
+      [q, k, v].forEach((tensor) => program.output(copy(found.get(tensor)!), `d${tensor.name}`));
+      program.output(copy(out), "out");
+      program.output(copy(lse), "lse");
     },
     registers: { T: rows },
     inputs,
   });
-  const all = data(shape);
-  const part = (name: string, width: number): Float32Array =>
-    (all[name] as Float32Array).slice(before * width, (before + length) * width);
-  const alone = { q: part("q", 48), k: part("k", 48), v: part("v", 32), starts: new Int32Array(length) };
   for (const { name, open } of await fastDevices()) {
     const device = await open(2);
-    const packed = await runOn(device, gradient(shape.rows, all));
-    const single = await runOn(device, gradient(length, alone));
-    for (const [output, width] of [
-      ["out", 32],
-      ["lse", 2],
-    ] as const) {
-      const within = packed.get(output)?.values.slice(before * width, (before + length) * width) as Float64Array;
-      const wanted = single.get(output)?.values as Float64Array;
+    const packed = await runOn(device, one(shape.rows, all));
+    const single = await runOn(device, one(length, alone));
+    for (const output of ["out", "lse", "dq", "dk", "dv"] as const) {
       const as = (values: Float64Array) => new Map([[output, { values, bits: new Uint8Array(values.buffer) }]]);
-      sameBits(`${name}, packed and alone`, as(within), as(wanted));
+      const wanted = single.get(output)!.values;
+      sameBits(`${name}, packed and alone`, as(within(packed.get(output)!.values, output)), as(wanted));
     }
     device.close();
   }
