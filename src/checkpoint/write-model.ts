@@ -137,7 +137,10 @@ export function writeHuggingFace(directory: string, model: ModelSource, options:
     return options.dtype ?? (!quantised && (stored === "F32" || stored === "F16") ? stored : "BF16");
   };
   const main = typeOf(model.tensorNames[0] ?? "");
-  const config: ModelConfig = { ...model.config, quantization: null, dtype: torchNames[main] ?? null };
+  // The generation of config.json that is written; without a version transformers takes large vocabularies for a broken one of
+  // Mistral's and warns.
+  const extra = { transformers_version: "4.57.1", ...model.config.extra };
+  const config: ModelConfig = { ...model.config, extra, quantization: null, dtype: torchNames[main] ?? null };
   writeDirectory(directory, options.replace ?? false, (temporary) => {
     writeTextAtomically(join(temporary, "config.json"), pythonJson(configToJson(config)));
     if (model.generationConfig !== null)
