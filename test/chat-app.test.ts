@@ -1,13 +1,13 @@
 // The chat application end to end: the built page in a real browser on the real routes, with a scripted engine. Also takes the
 // screenshots of docs/screenshots when WEIR_SCREENSHOTS=1.
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { after, afterEach, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { buildPage, launch, type Running, serve } from "./chat-app/browser.ts";
+import { buildPage, launch, type Running, serve, serveModel } from "./chat-app/browser.ts";
 import { type Script, tokensOf } from "./chat-app/scripted.ts";
 
 // What functions handed to the browser find there.
@@ -45,10 +45,13 @@ after(async () => {
   await server?.close();
 });
 
-async function visit(path = "", options: BrowserContextOptions & { on?: Running } = {}): Promise<Page> {
+async function visit(
+  path = "",
+  options: BrowserContextOptions & { on?: Pick<Running, "url"> & Partial<Running> } = {},
+): Promise<Page> {
   const { on = server, ...rest } = options;
   // Habits of earlier tests (thinking off, a theme) are not to follow.
-  on.engine.deps.db.exec("DELETE FROM app_settings");
+  on.engine?.deps.db.exec("DELETE FROM app_settings");
   const context = await browser.newContext({ locale: "en-GB", viewport: { width: 1280, height: 820 }, ...rest });
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   // What the policy refuses in the page itself; the diagram frame has its own, which hostile diagrams are meant to meet.
@@ -528,6 +531,15 @@ test("keyboard only: palette, shortcuts, folders, rename, search", async () => {
     await page.getByRole("textbox", { name: "Rename" }).fill("Egrets");
     await page.keyboard.press("Enter");
     await page.locator(".entry", { hasText: "Egrets" }).waitFor();
+    await page
+      .locator(".top")
+      .getByRole("button", { name: /Conversation/ })
+      .press("Enter");
+    await page.getByRole("menuitem", { name: "Pin" }).press("Enter");
+    await page.locator(".heading", { hasText: "Pinned" }).waitFor();
+    await page.getByRole("button", { name: /Conversation: a question/ }).press("Enter");
+    await page.getByRole("menuitem", { name: "Archive" }).press("Enter");
+    await page.locator(".heading", { hasText: "Archived" }).waitFor();
     await page.getByRole("searchbox").fill("heron");
     await page.locator(".hit", { hasText: "herons" }).first().press("Enter");
     await page.locator(".bubble", { hasText: "herons" }).waitFor();
@@ -805,6 +817,40 @@ test("streaming 2,000 tokens a second holds no frame for more than 100 ms", asyn
   );
   assert.ok(frames.shown > 1000, "the stream ran");
   assert.ok(busiest < 100);
+});
+
+test("the real server with the shipped tutor: marked steps, tokens and experts from the engine, stop, export", async () => {
+  const path = process.env.WEIR_TUTOR ?? `${root}models/tutor`;
+  if (!existsSync(path)) {
+    console.log(`no model at ${path}: the page was proven on the scripted engine only`);
+    return;
+  }
+  const own = await serveModel(path);
+  try {
+    const page = await visit("", { on: own });
+    await page.locator(".greeting").waitFor();
+    await page.keyboard.press("Control+i");
+    await send(page, "What is 47 × 36?");
+    await page.locator(".answer .actions").waitFor({ timeout: 60_000 });
+    await page.locator(".answer .markdown").waitFor();
+    const panel = page.getByRole("complementary", { name: "See inside" });
+    await panel.locator(".token").first().waitFor();
+    await panel.locator(".token").nth(2).click();
+    assert.ok((await panel.locator(".alternatives li").count()) >= 1);
+    assert.equal(await panel.locator("canvas").count(), 1, "the engine reports its experts");
+    await page.locator(".step").first().waitFor();
+    assert.ok((await page.locator(".step.right").count()) > 0, "the verifier marked the steps");
+    await shoot(page, "tutor-model");
+    await page.reload();
+    await page.locator(".step").first().waitFor();
+    await page.goto(`${own.url}models`);
+    await page.getByRole("button", { name: "Speed test" }).click();
+    await page.locator("dt", { hasText: "Answer" }).waitFor({ timeout: 60_000 });
+    await page.goto(`${own.url}usage`);
+    await page.locator("td", { hasText: "tutor" }).waitFor();
+  } finally {
+    await own.close();
+  }
 });
 
 test("in all of this no page failed, nothing was refused by the policy, and no request left the machine", () => {

@@ -9,6 +9,13 @@ import { Hono } from "hono";
 import { type Browser, chromium } from "playwright-core";
 import type { AppDeps } from "../../src/server/app/deps.ts";
 import { mountApp } from "../../src/server/app/index.ts";
+import { createTutor } from "../../src/server/app/tutor.ts";
+import { hostApp } from "../../src/server/app-host.ts";
+import { parseConfig } from "../../src/server/config.ts";
+import { createServer } from "../../src/server/index.ts";
+import { listen } from "../../src/server/listen.ts";
+import { loadEngine } from "../../src/server/load.ts";
+import { openDatabase } from "../../src/server/store/sqlite.ts";
 import { type Scripted, scripted } from "./scripted.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -61,4 +68,23 @@ export async function serve(options: Partial<AppDeps> = {}, port = 0): Promise<R
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+/** The whole server over a real tutor model, as `weir start` has it. */
+export async function serveModel(path: string): Promise<{ url: string; close(): Promise<void> }> {
+  const server = createServer({
+    config: parseConfig({ port: 0, models: { tutor: { path, preload: true } }, log: { level: "silent" } }),
+    loadEngine,
+    database: openDatabase(":memory:"),
+    mount: hostApp({
+      webRoot: `${root}web/dist`,
+      accounts: false,
+      tutor: createTutor(),
+      tutors: ["tutor"],
+      print: () => {},
+    }),
+  });
+  const listening = await listen(server);
+  await server.models.preload();
+  return { url: `${listening.url}/app/`, close: () => listening.drain() };
 }

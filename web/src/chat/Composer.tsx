@@ -1,8 +1,9 @@
 // Where messages are written: text outside React state (typing costs nothing), attachments, thinking, effort, model and
 // parameters, send and stop. What is typed stays until the server has it.
-import { type ClipboardEvent, type DragEvent, type KeyboardEvent, useEffect, useRef, useState } from "react";
+import { type ClipboardEvent, type DragEvent, type KeyboardEvent, useEffect, useMemo, useRef, useState } from "react";
 import type { Attachment } from "../../../src/server/app/protocol.ts";
 import { limits } from "../../../src/server/app/protocol.ts";
+import { pathTo } from "../../../src/server/app/tree.ts";
 import { Clip, Close, Down, File as FileIcon, Send, Sliders, Stop, Think } from "../parts/icons.tsx";
 import { ErrorNote, IconButton, Menu, pickFiles, useAction } from "../parts/ui.tsx";
 import { answerNow, ask, open, stopAnswer } from "../state/conversation.ts";
@@ -178,6 +179,7 @@ export function Composer() {
     >
       {dragging && <p className="drop-note">{words.dropHere}</p>}
       <ErrorNote code={action.error ?? fileError} />
+      <ContextNote />
       {attachments.length > 0 && (
         <ul className="files" aria-label={words.attachments}>
           {attachments.map((file, index) => (
@@ -291,6 +293,22 @@ export function Composer() {
       </div>
       <Parameters open={parametersOpen} onClose={() => setParametersOpen(false)} />
     </form>
+  );
+}
+
+/** Says in time that the conversation nears what the model can read. */
+function ContextNote() {
+  const words = useWords();
+  const { model } = useChatSettings();
+  const { messages, head } = useStore(open, (value) => value.state);
+  const usage = useMemo(() => pathTo(messages, head).findLast((message) => message.usage)?.usage, [messages, head]);
+  if (!usage || !model?.contextLength) return null;
+  const share = (usage.promptTokens + usage.completionTokens) / model.contextLength;
+  if (share < 0.75) return null;
+  return (
+    <p className="context-note" role="status">
+      {words.contextFull(Math.min(100, Math.round(share * 100)))}
+    </p>
   );
 }
 

@@ -3,7 +3,16 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import type { TokenRecord } from "../../../src/server/app/protocol.ts";
 import { useWords } from "../words/index.ts";
 
-export function HeatMap({ tokens, selected }: { tokens: TokenRecord[]; selected: TokenRecord | undefined }) {
+export function HeatMap({
+  tokens,
+  selected,
+  known,
+}: {
+  tokens: TokenRecord[];
+  selected: TokenRecord | undefined;
+  /** The model's number of experts, where it is known. */
+  known: number | undefined;
+}) {
   const words = useWords();
   const canvas = useRef<HTMLCanvasElement>(null);
   const [pointed, setPointed] = useState<string>();
@@ -18,9 +27,9 @@ export function HeatMap({ tokens, selected }: { tokens: TokenRecord[]; selected:
           experts = Math.max(experts, expert + 1);
         }
       });
-    // At least a power of two, so that the map does not grow while an answer runs.
-    return { layers, experts: 2 ** Math.ceil(Math.log2(Math.max(2, experts))) };
-  }, [tokens]);
+    // A power of two where the number is unknown, so that the map does not grow while an answer runs.
+    return { layers, experts: Math.max(experts, known ?? 2 ** Math.ceil(Math.log2(Math.max(2, experts)))) };
+  }, [tokens, known]);
 
   const { layers, experts } = counts;
   useEffect(() => {

@@ -23,6 +23,7 @@ export default function Inside() {
   const words = useWords();
   const { state, live, id: conversation } = useStore(open);
   const chosen = useStore(inspected);
+  const { models } = useModels();
   const last = useMemo(
     () => pathTo(state.messages, state.head).findLast((message) => message.role === "assistant"),
     [state.messages, state.head],
@@ -53,7 +54,11 @@ export default function Inside() {
                 <Alternatives token={selected === undefined ? undefined : tokens[selected]} />
                 <h3>{words.insideExperts}</h3>
                 {tokens.some((token) => token.routes) ? (
-                  <HeatMap tokens={tokens} selected={selected === undefined ? undefined : tokens[selected]} />
+                  <HeatMap
+                    tokens={tokens}
+                    selected={selected === undefined ? undefined : tokens[selected]}
+                    known={models.find((model) => model.name === message.model)?.info?.experts}
+                  />
                 ) : (
                   <p className="quiet">{words.insideNoExperts}</p>
                 )}

@@ -30,8 +30,11 @@ const mathBlock: TokenizerAndRendererExtension = {
 const mathInline: TokenizerAndRendererExtension = {
   name: "mathInline",
   level: "inline",
-  start: (source) => /\$|\\\(|\\\[/.exec(source)?.index,
+  start: (source) => /\$|\\\(|\\\[|\\boxed\{/.exec(source)?.index,
   tokenizer(source) {
+    // R1's boxed result often stands without dollars.
+    const boxed = /^\\boxed\{(?:[^{}\n]|\{[^{}\n]{0,200}\}){1,200}\}/.exec(source);
+    if (boxed) return { type: "mathInline", raw: boxed[0], tex: boxed[0], display: false };
     const display = /^(?:\$\$([^$]{1,10000}?)\$\$|\\\[([\s\S]{1,10000}?)\\\])/.exec(source);
     if (display) return { type: "mathInline", raw: display[0], tex: display[1] ?? display[2], display: true };
     const inline = /^(?:\$((?!\s)(?:\\.|[^$\\\n]){1,2000}?)(?<!\s)\$(?!\d)|\\\(([\s\S]{1,2000}?)\\\))/.exec(source);

@@ -11,7 +11,7 @@ import type {
 } from "../../../src/server/app/protocol.ts";
 import { applyEvent } from "../../../src/server/app/tree.ts";
 import { base, call, codeOf } from "./api.ts";
-import { refreshLibrary } from "./library.ts";
+import { refreshLibrary, refreshModels } from "./library.ts";
 import { LiveAnswer } from "./live.ts";
 import { Store } from "./store.ts";
 
@@ -150,6 +150,8 @@ function takeEvent({ event, at }: LoggedEvent): void {
   } else if (event.kind === "answer-finished" && live?.id === event.id) {
     live.end();
     live = undefined;
+    // A model that this answer loaded now tells what it can do.
+    refreshModels().catch(() => {});
   }
   open.set({ ...before, folder: state.folder, state, live });
 }
