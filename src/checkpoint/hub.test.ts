@@ -361,7 +361,7 @@ test("refusals say what to do, a silent server is given up on, a token stays wit
     hub.spoil = (path) => path === "model.safetensors";
     const started = performance.now();
     await assert.rejects(get({ stallMs: 50, retries: 1 }), /run the command again/);
-    assert.ok(performance.now() - started < 5000);
+    assert.ok(performance.now() - started < 20_000);
     const controller = new AbortController();
     setTimeout(() => controller.abort(), 50);
     await assert.rejects(get({ signal: controller.signal }), { name: "AbortError" });
