@@ -12,8 +12,8 @@ export type Memory = Record<string, unknown>;
 const bytesOf = (view: ArrayBufferView): Uint8Array => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 
 /** Every buffer that makes up the state, by stored name. Gradients are zero between steps and are left out. */
-function parts(trainer: Trainer): Map<string, DeviceBuffer> {
-  const found = new Map<string, DeviceBuffer>();
+function parts(trainer: Trainer, extra: Record<string, DeviceBuffer>): Map<string, DeviceBuffer> {
+  const found = new Map<string, DeviceBuffer>(Object.entries(extra));
   for (const [name, buffer] of Object.entries(trainer.parameters)) {
     if (!trainer.built.context.constants.has(name)) found.set(`parameter.${name}`, buffer);
   }
@@ -22,9 +22,14 @@ function parts(trainer: Trainer): Map<string, DeviceBuffer> {
   return found;
 }
 
-/** Writes the state between two steps. */
-export function saveState(path: string, trainer: Trainer, memory: Memory = {}): void {
-  const tensors = [...parts(trainer)].map(([name, buffer]) => ({
+/** Writes the state between two steps; `extra` are buffers of the stage's own (a reference model). */
+export function saveState(
+  path: string,
+  trainer: Trainer,
+  memory: Memory = {},
+  extra: Record<string, DeviceBuffer> = {},
+): void {
+  const tensors = [...parts(trainer, extra)].map(([name, buffer]) => ({
     name,
     dtype: buffer.dtype === "i32" ? ("I32" as const) : ("F32" as const),
     shape: [...buffer.shape],
@@ -34,9 +39,9 @@ export function saveState(path: string, trainer: Trainer, memory: Memory = {}): 
 }
 
 /** Reads a state into a trainer of the same shape; returns the stage's memory. Throws CheckpointError naming what does not fit. */
-export function loadState(path: string, trainer: Trainer): Memory {
+export function loadState(path: string, trainer: Trainer, extra: Record<string, DeviceBuffer> = {}): Memory {
   const stored = openSafetensors(path);
-  for (const [name, buffer] of parts(trainer)) {
+  for (const [name, buffer] of parts(trainer, extra)) {
     const tensor = stored.tensors.get(name);
     const elements = buffer.shape.reduce((product, d) => product * d, 1);
     if (!tensor) throw new CheckpointError(path, name, "is missing; the state is of another model or optimiser");

@@ -106,6 +106,27 @@ export class Trainer {
     return { gradNorm: this.update.buffer("norm").view()[0], load: this.balance() };
   }
 
+  /** Whether every accumulated gradient is a finite number. */
+  gradientsFinite(): boolean {
+    for (const name of this.gradientNames) {
+      // In double precision, squares of f32 numbers add up to a finite sum unless one of them is not finite.
+      let sum = 0;
+      for (const value of this.run.buffer(name).view() as Float32Array) sum += value * value;
+      if (!Number.isFinite(sum)) return false;
+    }
+    return true;
+  }
+
+  /** Forgets the accumulated gradients and expert loads: the step that they were for is left out. */
+  discard(): void {
+    for (const name of this.gradientNames) (this.run.buffer(name).view() as Float32Array).fill(0);
+    for (const { layer } of this.built.context.routes) (this.run.buffer(`load.${layer}`).view() as Int32Array).fill(0);
+  }
+
+  private get gradientNames(): string[] {
+    return [...this.built.gradients.keys()].map(({ name }) => `grad.${name}`);
+  }
+
   /** Reads and clears the expert loads, moving each selection bias by ±γ toward the mean load, outside differentiation. */
   private balance(): Map<number, Int32Array> {
     const load = new Map<number, Int32Array>();
