@@ -27,7 +27,7 @@ async function start(): Promise<Served> {
   const real = existsSync(join(root, "models/tutor"));
   const args = real
     ? [join(root, "bin/weir.js"), "start", "--port", "0", "--quiet"]
-    : [join(root, "src/server/testing/child.ts"), join(data, "weir.db"), "0"];
+    : [join(root, "src/server/testing/child.ts"), join(data, "weir.db"), "2"];
   const child = spawn(process.execPath, args, {
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, WEIR_HOME: data },

@@ -89,6 +89,8 @@ export const serverConfig = z.strictObject({
       queueLength: z.number().int().min(0).default(512),
       /** A caller's waiting requests per model. */
       queuePerCaller: z.number().int().positive().default(512),
+      /** When the process itself is so far behind, new requests are told to come back before their bodies are read. */
+      lagSeconds: z.number().positive().default(10),
       keepAliveSeconds: z.number().positive().default(10),
       drainSeconds: z.number().min(0).default(30),
       responseDays: z.number().positive().default(30),

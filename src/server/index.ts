@@ -15,7 +15,7 @@ import { ServerError } from "./errors.ts";
 import { Gateway } from "./gateway.ts";
 import { type Env, failure, type RouteContext, type Services } from "./http/context.ts";
 import { newId } from "./http/generate.ts";
-import { guard } from "./http/guard.ts";
+import { guard, LagWatch } from "./http/guard.ts";
 import { createLog, type Log } from "./http/log.ts";
 import { Metrics } from "./metrics.ts";
 import type { LoadEngine } from "./model.ts";
@@ -75,6 +75,7 @@ export function createServer(options: ServerOptions): WeirServer {
   const metrics = new Metrics();
   const gateway = new Gateway({ models, quotas: new Quotas(storage), config, metrics, log });
   const services: Services = { gateway, models, storage, config, log };
+  const lag = new LagWatch();
   const app = new Hono<Env>();
   const server: WeirServer = { app, gateway, models, storage, config, log, draining: false, close };
 
@@ -97,7 +98,7 @@ export function createServer(options: ServerOptions): WeirServer {
     context.set("facts", {});
     context.set("call", { id, caller: localCaller, endpoint: context.req.path, signal: context.req.raw.signal });
     context.header("x-request-id", id);
-    const preflight = guard(context, server);
+    const preflight = guard(context, server, lag);
     if (preflight) return preflight;
     const { path } = context.req;
     // Set for the server's own requests only (batches): what comes over the network has the socket's two objects there.
@@ -134,6 +135,7 @@ export function createServer(options: ServerOptions): WeirServer {
   sweeper.unref();
   async function close(): Promise<void> {
     clearInterval(sweeper);
+    lag.stop();
     await stop();
     await mounted?.close();
     await models.close();

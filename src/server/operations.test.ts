@@ -167,3 +167,20 @@ test("the OpenAPI document describes every endpoint with the schemas in use", as
   };
   assert.ok("reasoning_effort" in body.content["application/json"].schema.properties);
 });
+
+test("a process that is behind sheds requests before reading them, and takes them again when it has caught up", async (t) => {
+  const running = await startTestServer({ limits: { lagSeconds: 0.3 } });
+  t.after(() => running.stop());
+  const { app } = running.server;
+  const ask = () => app.request(`${running.url}/v1/models`);
+  // Give way first, so that the watch has a recent turn to count from.
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  const until = performance.now() + 600;
+  while (performance.now() < until);
+  const behind = await ask();
+  assert.equal(behind.status, 503);
+  assert.equal(behind.headers.get("retry-after"), "1");
+  for (let turn = 0; turn < 50 && (await ask()).status !== 200; turn++)
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal((await ask()).status, 200);
+});

@@ -14,16 +14,42 @@ export function isLoopback(host: string): boolean {
 
 const hostName = (host: string): string => host.replace(/:\d+$/, "");
 
+/** Knows how long the event loop has not come round: the wait that every new request is in for. */
+export class LagWatch {
+  #last = performance.now();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor() {
+    this.#timer = setInterval(() => {
+      this.#last = performance.now();
+    }, 100);
+    this.#timer.unref();
+  }
+
+  get seconds(): number {
+    return (performance.now() - this.#last) / 1000;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}
+
 /** Throws for what is refused; returns a response for a permitted preflight. */
 export function guard(
   context: RouteContext,
   server: { draining: boolean; config: ServerConfig },
+  lag: LagWatch,
 ): Response | undefined {
   const { config } = server;
   if (server.draining && !always.has(context.req.path)) {
     context.header("connection", "close");
     throw new ServerError(503, "shutting_down", "The server is shutting down; try again shortly.", { retryAfter: 5 });
   }
+  if (lag.seconds > config.limits.lagSeconds && !always.has(context.req.path))
+    throw new ServerError(503, "overloaded", "The server is behind with its work; please try again later.", {
+      retryAfter: Math.ceil(lag.seconds),
+    });
   const host = context.req.header("host") ?? new URL(context.req.url).host;
   if (!config.keys.required && isLoopback(config.host) && !isLoopback(hostName(host)))
     throw new ServerError(
