@@ -566,17 +566,27 @@ function patterns(): Pattern[] {
   return cache;
 }
 
-/** The steps of a solution that someone wants checked: the exercise first, then the steps, words and numbering removed. */
-export function readSolution(text: string): { question: string; steps: string[] } | undefined {
+/**
+ * The steps of a solution that someone wants checked, words and numbering removed, and the exercise where it stands before them
+ * as a formula.
+ */
+export function readSolution(text: string): { question?: string; steps: string[] } | undefined {
   const math: string[] = [];
-  for (const segment of normalise(text).split(/[\n;]/)) {
+  for (const segment of normalise(text).split(/[\n;,]/)) {
     const bare = segment
       .replace(/\u7b2c *\d+ *\u6b65 *:?|\bstep +\d+ *:?|^ *\d+ *\)|^ *\d+\. +/gi, " ")
       .replace(/[\u4e00-\u9fff\u3000-\u303f]+|[A-Za-z']{2,}|\bI\b/g, " ")
-      .replace(/^[\s:,.?!]+|[\s:,.?!]+$/g, "");
-    if (/[\d]/.test(bare) && /^[-+*/=().\da-zA-Z\s^]+$/.test(bare)) math.push(bare.replace(/\s+/g, ""));
+      .replace(/^[\s:,.?!]+|[\s:,.?!]+$/g, "")
+      .replace(/^\d+ *\)|^\d+\.\s+/, "")
+      .trim();
+    // A formula has a sign and stands together; numbers of a story do neither.
+    if (/\d/.test(bare) && /[-+*/=(]/.test(bare) && /^[-+*/=().\da-zA-Z\s^]+$/.test(bare) && !/\d\s+\d/.test(bare))
+      math.push(bare.replace(/\s+/g, ""));
   }
-  return math.length >= 2 ? { question: math[0], steps: math.slice(1) } : undefined;
+  if (math.length === 0) return undefined;
+  const given = !math[0].includes("=") || /[a-z]/.test(math[0]);
+  if (!given) return { steps: math };
+  return math.length < 2 ? undefined : { question: math[0], steps: math.slice(1) };
 }
 
 const CHECKING =

@@ -14,7 +14,7 @@ import { anyLanguage, finish, languageOf, ofLength } from "./common.ts";
 import { CORE, linear, randomExpression } from "./core.ts";
 import { HUNTS } from "./hunts.ts";
 import { type make, SCHOOL } from "./school.ts";
-import { WORD_PROBLEMS } from "./stories.ts";
+import { drawStory, WORD_PROBLEMS } from "./stories.ts";
 import { UNIVERSITY } from "./university.ts";
 
 interface Talk {
@@ -463,21 +463,51 @@ const CHECK: Templates = {
   ],
 };
 
+/** Only the steps are shown, without the exercise. */
+const CHECK_STEPS: Templates = {
+  zh: [
+    "[检查我的解答|检查一下我的解答|帮我检查|检查我的过程|看看我做得对不对|我做得对吗|帮我看看哪一步错了|请检查][:|:\n|:]{steps}",
+    "{steps}{gap}[我做得对吗?|对不对?|哪一步错了?|检查一下|帮我检查|请检查我的解答]",
+    "#我这样算对吗:{steps}",
+  ],
+  en: [
+    "[Check my solution|check my solution|Please check my solution|Check my work|Check my steps|Did I do this right?|Find my mistake|Which step is wrong?][: |:\n| ]{steps}",
+    "{steps}{gap}[Is this right?|Check my solution.|Which step is wrong?|Did I make a mistake?|Please check.|check my solution]",
+    "#Have a look whether I got this right, please check: {steps}",
+  ],
+};
+
 const check = manner("check", 2.5, (rng, s, language) => {
-  const kind = rng.int(0, 2);
+  const kind = rng.pick([
+    "operations",
+    "operations",
+    "states",
+    "states",
+    "equation",
+    "equation",
+    "equation",
+    "bare",
+    "story",
+  ] as const);
   const wrongShare = rng.chance(0.3) ? undefined : rng.next();
   let question: string;
+  let storyWording: Wording | undefined;
   let steps: Step[];
   let wrongAt = 0;
-  if (kind === 2) {
+  if (kind === "equation") {
     const short = rng.chance(0.4);
     if (wrongShare !== undefined) wrongAt = 1 + Math.floor(wrongShare * (short ? 2 : 4));
     ({ equation: question, steps } = (rng.chance(0.7) ? linearSolution : bracketSolution)(rng, wrongAt, short));
   } else {
-    const e = randomExpression(rng, rng.int(2, 3), rng.int(1, 2), false);
+    let e = randomExpression(rng, rng.int(2, 3), rng.int(1, 2), false);
+    if (kind === "story") {
+      const story = drawStory(rng, rng.pick([2, 3]), rng.int(1, 2), language);
+      e = story.e;
+      storyWording = ask(rng, { zh: [story.text], en: [story.text] }, language, story.slots);
+    }
     question = print(e);
     if (wrongShare !== undefined) wrongAt = 1 + Math.floor(wrongShare * size(e));
-    steps = expressionSolution(rng, e, kind === 1, wrongAt);
+    steps = expressionSolution(rng, e, kind === "states", wrongAt);
   }
   if (steps.length === 0 || (wrongAt > 0 && steps[wrongAt - 1].written === steps[wrongAt - 1].right)) return undefined;
   for (let i = 0; i < (wrongAt || steps.length); i++) {
@@ -491,14 +521,18 @@ const check = manner("check", 2.5, (rng, s, language) => {
     (i: number) => (language === "zh" ? `第${i}步:` : `Step ${i}: `),
     () => "",
   ]);
-  const gap = rng.pick(["\n", "\n", "\n", language === "zh" ? ";" : "; "]);
+  const gap = rng.pick(["\n", "\n", "\n", language === "zh" ? ";" : "; ", kind === "bare" ? ", " : "\n"]);
   const spaced = rng.chance(0.3);
   const look = (t: string): string =>
     (spaced ? t.replace(/(?<=[\dx)])([+\-*/=])/g, " $1 ") : t).replaceAll("*", times).replaceAll("/", over);
   const times = rng.pick(["*", "\u00d7"]);
   const over = rng.pick(["/", "\u00f7"]);
   const text = steps.map((step, i) => number(i + 1) + look(step.written)).join(gap);
-  const wording = word(rng, CHECK[language], { q: look(question), steps: text, gap });
+  const templates = kind === "bare" ? CHECK_STEPS : CHECK;
+  const shown = word(rng, templates[language], { q: storyWording?.text ?? look(question), steps: text, gap });
+  const wording = storyWording
+    ? { ...shown, id: shown.id.replace("{q}", storyWording.id), heldOut: shown.heldOut || storyWording.heldOut }
+    : shown;
   const right = wrongAt === 0 ? "" : steps[wrongAt - 1].right;
   const reply = (l: Language): string =>
     wrongAt === 0

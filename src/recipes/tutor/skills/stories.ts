@@ -1,7 +1,7 @@
 // Word problems of one to three steps (class C). The trace starts with the expression read from the story and works it out.
 // The stories are in stories-zh.ts and stories-en.ts.
 
-import { type Expression, node, type Operator, size, workOut } from "../expression.ts";
+import { type Expression, node, type Operator, workOut } from "../expression.ts";
 import { ask } from "../phrases.ts";
 import type { Language, Skill } from "../problem.ts";
 import type { Random } from "../random.ts";
@@ -70,39 +70,50 @@ function drawValues(rng: Random, letters: readonly string[], level: number): Rec
   return values;
 }
 
+export interface Story {
+  /** The wording's template and what fills it. */
+  text: string;
+  slots: Record<string, string>;
+  e: Expression;
+  key: string;
+}
+
+/** A story of so many steps with numbers that leave everything whole. */
+export function drawStory(rng: Random, steps: 1 | 2 | 3, level: number, language: Language): Story {
+  for (;;) {
+    const [text, expression] = rng.pick(STORIES[language][steps]).split("=>");
+    const letters = [...new Set(expression.match(/[a-z]/g))];
+    const build = formula(expression);
+    let e: Expression | undefined;
+    let values: Record<string, number> = {};
+    for (let tries = 0; tries < 300 && e === undefined; tries++) {
+      values = drawValues(rng, letters, level);
+      // Division asks for luck: help it by letting the first amount grow to fit.
+      for (let grow = 0; grow < 12; grow++) {
+        const candidate = build(values);
+        if (sound(candidate) !== undefined) {
+          e = candidate;
+          break;
+        }
+        if (values.a === undefined || !expression.includes("/")) break;
+        values.a += 1;
+      }
+    }
+    if (e === undefined) continue;
+    const slots: Record<string, string> = Object.fromEntries(letters.map((l) => [l, `${values[l]}`]));
+    [slots.N, slots.M, slots.O] = rng.shuffle(language === "zh" ? NAMES_ZH : NAMES_EN);
+    if (language === "zh") [slots.Q, slots.I] = rng.pick(THINGS_ZH);
+    else slots.I = rng.pick(THINGS_EN);
+    return { text, slots, e, key: `${expression} ${letters.map((l) => values[l]).join(" ")}` };
+  }
+}
+
 const stories = (steps: 1 | 2 | 3, weight: number): Skill =>
   make(`story${steps}`, "C", 3, weight, (rng, level, s, language: Language) => {
-    for (;;) {
-      const [text, expression] = rng.pick(STORIES[language][steps]).split("=>");
-      const letters = [...new Set(expression.match(/[a-z]/g))];
-      const build = formula(expression);
-      let e: Expression | undefined;
-      let values: Record<string, number> = {};
-      for (let tries = 0; tries < 300 && e === undefined; tries++) {
-        values = drawValues(rng, letters, level);
-        // Division asks for luck: help it by letting the first amount grow to fit.
-        for (let grow = 0; grow < 12; grow++) {
-          const candidate = build(values);
-          if (sound(candidate) !== undefined) {
-            e = candidate;
-            break;
-          }
-          if (values.a === undefined || !expression.includes("/")) break;
-          values.a += 1;
-        }
-      }
-      if (e === undefined) continue;
-      const slots: Record<string, string> = Object.fromEntries(letters.map((l) => [l, `${values[l]}`]));
-      const people = rng.shuffle(language === "zh" ? NAMES_ZH : NAMES_EN);
-      [slots.N, slots.M, slots.O] = people;
-      if (language === "zh") [slots.Q, slots.I] = rng.pick(THINGS_ZH);
-      else slots.I = rng.pick(THINGS_EN);
-      const result = workOut(s, e);
-      if (size(e) === 0) s.say(`=${result}`);
-      const wording = ask(rng, { zh: [text], en: [text] }, language, slots);
-      const key = `${expression} ${letters.map((l) => values[l]).join(" ")}`;
-      return { key, wording, answer: number(result), result: `${result}` };
-    }
+    const { text, slots, e, key } = drawStory(rng, steps, level, language);
+    const result = workOut(s, e);
+    const wording = ask(rng, { zh: [text], en: [text] }, language, slots);
+    return { key, wording, answer: number(result), result: `${result}` };
   });
 
 export const WORD_PROBLEMS: readonly Skill[] = [stories(1, 2), stories(2, 3), stories(3, 3)];
