@@ -83,6 +83,8 @@ export interface GrpoStats {
   routingMismatch: number;
   tokens: number;
   updates: number;
+  /** Updates left out because a gradient was not finite. */
+  skippedUpdates: number;
   seconds: { rollout: number; reward: number; update: number };
   /** Each says what is wrong and what to do. */
   alarms: string[];
@@ -397,7 +399,7 @@ export class Grpo<T> {
       offPolicyShare: 0,
       deadExperts: [] as string[],
       updates: 0,
-      skipped: 0,
+      skippedUpdates: 0,
     };
     let considered = 0;
     const dead = new Map<string, boolean>();
@@ -450,7 +452,7 @@ export class Grpo<T> {
         }
         if (!trainer.gradientsFinite()) {
           trainer.discard();
-          result.skipped++;
+          result.skippedUpdates++;
           continue;
         }
         const { gradNorm, load } = trainer.applyUpdate(lr);
@@ -480,14 +482,16 @@ export class Grpo<T> {
 const percent = (share: number): string => `${Math.round(share * 100)} %`;
 
 /** What is wrong with a step, and what to do. */
-function alarms(stats: GrpoStats & { skipped?: number }, firstEntropy: number, tolerance: number): string[] {
+function alarms(stats: GrpoStats, firstEntropy: number, tolerance: number): string[] {
   const found: string[] = [];
   if (stats.ratioDeviation > tolerance)
     found.push(
       `the trainer's probabilities differ from the sampler's by ${stats.ratioDeviation.toExponential(1)} before any update: sample and train at the same temperature, tell the engine of changed weights, and keep the routing of rollouts (keep_routing)`,
     );
-  if (stats.skipped)
-    found.push(`${stats.skipped} updates had gradients that are not finite and were skipped: lower the learning rate`);
+  if (stats.skippedUpdates > 0)
+    found.push(
+      `${stats.skippedUpdates} updates had gradients that are not finite and were skipped: lower the learning rate`,
+    );
   if (stats.zeroVariance > 0.8)
     found.push(
       `${percent(stats.zeroVariance)} of the prompts have equal rewards and teach nothing: choose prompts whose pass rate lies between 10 and 70 %, or take more samples`,
