@@ -310,7 +310,10 @@ test("a client that goes away stops the computation, and what it used is on reco
   await rejected;
   await idle(0);
   assert.equal(slow.engines[0].cancelled, 2);
-  const usage = await slow.server.storage.usage("local", 0);
+  const recorded = () => slow.server.storage.usage("local", 0);
+  for (let wait = 0; wait < 500 && (await recorded()).requests < 2; wait++)
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  const usage = await recorded();
   assert.equal(usage.requests, 2);
   assert.ok(usage.completionTokens > 0 && usage.completionTokens < 1000);
 });

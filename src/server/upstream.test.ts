@@ -81,7 +81,10 @@ test("usage of upstream answers is on our record; an abort reaches the engine be
     await new Promise((resolve) => setTimeout(resolve, 20));
   assert.equal(behind.engines[0].running, 0);
   assert.equal(behind.engines[0].cancelled, 1);
-  const after = await front.server.storage.usage("local", 0);
+  const recorded = () => front.server.storage.usage("local", 0);
+  for (let wait = 0; wait < 500 && (await recorded()).requests === before.requests; wait++)
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  const after = await recorded();
   assert.equal(after.requests, before.requests + 1);
 });
 

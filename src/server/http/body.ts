@@ -11,8 +11,14 @@ export async function readBytes(request: Request, limit: number): Promise<Uint8A
       "request_too_large",
       `The request body is larger than ${limit} bytes, the most this server takes.`,
     );
-  const declared = Number(request.headers.get("content-length") ?? 0);
-  if (declared > limit) throw tooLarge();
+  const declared = request.headers.get("content-length");
+  if (declared !== null && Number(declared) > limit) throw tooLarge();
+  try {
+    // The HTTP parser holds a body to its declared length; reading it whole spares the stream.
+    if (declared !== null) return new Uint8Array(await request.arrayBuffer());
+  } catch {
+    throw new ServerError(400, "invalid_body", "The request body broke off.");
+  }
   const reader = request.body?.getReader();
   if (!reader) return new Uint8Array();
   const chunks: Uint8Array[] = [];

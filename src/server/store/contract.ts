@@ -73,6 +73,8 @@ export function storageContract(name: string, open: () => Promise<Storage>): voi
       completionTokens: 6,
       cost: { CNY: 0.25, USD: 9 },
     });
+    await Promise.all(Array.from({ length: 50 }, () => storage.addUsage(record({ caller: "key_3" }))));
+    assert.equal((await storage.usage("key_3", 0)).requests, 50);
     assert.deepEqual(await storage.usage("nobody", 0), { requests: 0, promptTokens: 0, completionTokens: 0, cost: {} });
   });
 

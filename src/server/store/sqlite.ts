@@ -59,6 +59,8 @@ export function openDatabase(path: string): DatabaseSync {
 export class SqliteStorage implements Storage {
   readonly database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  readonly #unwritten: UsageRecord[] = [];
+  #writing: Promise<void> | undefined;
 
   constructor(database: DatabaseSync) {
     this.database = database;
@@ -97,23 +99,49 @@ export class SqliteStorage implements Storage {
     return result.changes > 0;
   }
 
-  async addUsage(record: UsageRecord): Promise<void> {
-    this.#sql("INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)").run(
-      record.id,
-      record.caller,
-      record.at,
-      record.model,
-      record.endpoint,
-      record.promptTokens,
-      record.cachedTokens,
-      record.completionTokens,
-      record.reasoningTokens,
-      record.cost,
-      record.currency,
-      record.energyJoules,
-      record.durationMs,
-      record.outcome,
-    );
+  /** Records that arrive in the same turn of the event loop share a transaction; the promise resolves when it is committed. */
+  addUsage(record: UsageRecord): Promise<void> {
+    this.#unwritten.push(record);
+    this.#writing ??= new Promise((resolve, reject) => {
+      setImmediate(() => {
+        this.#writing = undefined;
+        try {
+          this.#writeUsage(this.#unwritten.splice(0));
+          resolve();
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+    return this.#writing;
+  }
+
+  #writeUsage(records: UsageRecord[]): void {
+    const insert = this.#sql("INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    this.database.exec("BEGIN");
+    try {
+      for (const record of records)
+        insert.run(
+          record.id,
+          record.caller,
+          record.at,
+          record.model,
+          record.endpoint,
+          record.promptTokens,
+          record.cachedTokens,
+          record.completionTokens,
+          record.reasoningTokens,
+          record.cost,
+          record.currency,
+          record.energyJoules,
+          record.durationMs,
+          record.outcome,
+        );
+      this.database.exec("COMMIT");
+    } catch (error) {
+      this.database.exec("ROLLBACK");
+      throw error;
+    }
   }
 
   async usage(caller: string, since: number): Promise<UsageTotals> {
@@ -200,6 +228,7 @@ export class SqliteStorage implements Storage {
   }
 
   async close(): Promise<void> {
+    await this.#writing;
     this.#statements.clear();
     this.database.close();
   }
