@@ -17,6 +17,8 @@
 #define MR 4
 #endif
 #define NRV 2
+#define LINE 16 /* floats in a cache line */
+#define FEW 2 /* up to so many rows meet plain weights that are transposed in registers */
 #define NR (NRV * VF)
 /* Rows per task, a multiple of MR: they share the preparation of a panel, and KC columns of them fit the second-level cache. */
 #define TASK_ROWS 192
@@ -103,6 +105,52 @@ static void row_times_panels(int64_t kc, const float *a, int64_t ka, const float
   UNROLL for (int g = 0; g < WIDE; g++) UNROLL for (int v = 0; v < PANEL / VF; v++) vf_store(c + g * PANEL + v * VF, acc[g][v]);
 }
 
+/* R rows of a times G · VF rows of plain weights, transposed in registers: for so few rows that a panel would not pay. c(r, n) of
+ * missing weight rows (beyond n) is not written. */
+WEIR_INLINE void few_rows_of(const int dtype, const int R, const int G, const product *g, int64_t r0, int64_t n0, int load) {
+  int64_t at[G * VF], n = g->n - n0, k = 0;
+  row_starts(at, G * VF, n0, n, g->ldb, 0);
+  vf acc[FEW][4];
+  float *c = g->c + r0 * g->ldc + n0;
+  const float *row[FEW];
+  UNROLL for (int r = 0; r < R; r++) {
+    row[r] = g->a + (g->gather ? g->gather[r0 + r] : r0 + r) * g->ra;
+    UNROLL for (int i = 0; i < G; i++) acc[r][i] = load ? vf_load_n(c + r * g->ldc + i * VF, n - i * VF > 0 ? n - i * VF : 0) : vf_zero();
+  }
+  /* A cache line of each row at a time: rows 2^n apart would push each other's lines out before their second half is read. */
+  for (; k + LINE <= g->k; k += LINE) {
+    UNROLL for (int i = 0; i < G; i++)
+      UNROLL for (int part = 0; part < LINE; part += VF) {
+        vf w[VF];
+        load_block(dtype, g->b, at + i * VF, k + part, w);
+        UNROLL for (int j = 0; j < VF; j++)
+          UNROLL for (int r = 0; r < R; r++) acc[r][i] = vf_fma(vf_set1(row[r][k + part + j]), w[j], acc[r][i]);
+      }
+  }
+  for (; k < g->k; k++) {
+    UNROLL for (int i = 0; i < G; i++) {
+      float w[VF];
+      for (int j = 0; j < VF; j++) w[j] = load_as_float(dtype, g->b, at[i * VF + j] + k);
+      UNROLL for (int r = 0; r < R; r++) acc[r][i] = vf_fma(vf_set1(row[r][k]), vf_load(w), acc[r][i]);
+    }
+  }
+  UNROLL for (int r = 0; r < R; r++)
+    UNROLL for (int i = 0; i < G; i++) if (n > i * VF) vf_store_n(c + r * g->ldc + i * VF, acc[r][i], n - i * VF);
+}
+static void few_rows_task(const product *g, int64_t r0, int64_t r1, int64_t n0, int64_t n1, int load) {
+#define CASE(TYPE, R, G)                                                                          \
+  case R:                                                                                         \
+    for (int64_t n = n0; n < n1; n += G * VF) few_rows_of(TYPE, R, G, g, r0, n, load);            \
+    break;
+#define CASES(TYPE) \
+  switch (r1 - r0) { CASE(TYPE, 1, 4) CASE(TYPE, 2, 2) }
+  if (g->dtype == WEIR_F32) CASES(WEIR_F32)
+  else if (g->dtype == WEIR_BF16) CASES(WEIR_BF16)
+  else CASES(WEIR_F16)
+#undef CASES
+#undef CASE
+}
+
 /* Panel p of b, rows k0 … k0 + kc, as [kc][PANEL] floats: in place where it is packed f32, else made in `into`. Columns beyond n
  * hold copies of other columns; their results are never stored. */
 static const float *prepare_panel(const product *g, int64_t p, int64_t k0, int64_t kc, float *into) {
@@ -185,6 +233,11 @@ static void product_task(const product *g, int64_t r0, int64_t r1, int64_t p0, i
     started = 1;
   }
   if (g->k == 0 && !started) start_rows(g, r0, r1, p0 * PANEL, n1);
+  if (g->transposed && g->dtype < WEIR_PACKED && rows <= FEW && g->ka == 1) {
+    few_rows_task(g, r0, r1, p0 * PANEL, n1, started);
+    if (g->alpha != 1 || g->add) finish_rows(g, r0, r1, p0 * PANEL, n1);
+    return;
+  }
   int packed = g->dtype == WEIR_PACKED + WEIR_F32;
   int copied = g->gather || (rows > MR && p1 - p0 >= 3) || (g->ka != 1 && rows > 1);
   /* A single row: shallow blocks of several panels side by side. */
