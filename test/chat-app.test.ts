@@ -62,7 +62,8 @@ async function visit(
     });
   });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  // A machine that is busy with other work is slow, not wrong.
+  page.setDefaultTimeout(60_000);
   page.on("pageerror", (error) => troubles.push(`error: ${error.stack ?? error.message}`));
   page.on("console", (message) => {
     if (message.text().startsWith("REFUSED")) troubles.push(message.text());
@@ -174,15 +175,18 @@ test("first run, invitation, log-in and log-out", async () => {
 });
 
 test("chat with thinking: live line and seconds, folded afterwards, opens to the full text", async () => {
+  const { promise: gate, resolve: goOn } = Promise.withResolvers<void>();
   answerWith({
     reasoning: "First I look.\nThen I weigh it.\n".repeat(8),
     content: "The **answer** is $x^2$.",
-    delay: 15,
+    delay: 5,
+    gate,
   });
   const page = await visit();
   await send(page, "think about it");
-  await page.locator(".thinking.live .thinking-line", { hasText: /look|weigh/ }).waitFor();
+  await page.locator(".thinking.live .thinking-line", { hasText: /weigh/ }).waitFor();
   assert.match((await page.locator(".thinking-label").textContent())!, /Thinking · \d+ s/);
+  goOn();
   await ended(page, 1);
   const head = page.getByRole("button", { name: /Thought for \d+ s/ });
   assert.equal(await head.getAttribute("aria-expanded"), "false");
@@ -378,7 +382,7 @@ test("the tutor: marked steps in an answer, exercises, own steps checked, hint",
     await page.locator(".step").evaluateAll((steps) => steps.map((step) => step.className.replace("step ", ""))),
     ["right", "wrong", "unchecked"],
   );
-  assert.equal(await page.locator(".step-why").textContent(), "It should be 55, not 56.");
+  assert.match((await page.locator(".step-why").textContent())!, /It should be .*55/);
   await serious(page, "tutor answer");
   await shoot(page, "tutor-answer");
 

@@ -13,6 +13,8 @@ export interface Script {
   delay?: number;
   /** Tokens sent at once after each delay. */
   burst?: number;
+  /** Awaited between the thinking and the answer, so that a test can look at the thinking without haste. */
+  gate?: Promise<void>;
   fail?: { code: string; message: string };
 }
 
@@ -149,6 +151,7 @@ export function scripted(options: Partial<AppDeps> = {}): Scripted {
     let reasoning = 0;
     for (const [type, text] of parts) {
       if (request.signal.aborted) break;
+      if (type === "content" && sent === reasoning) await script.gate;
       if (sent % (script.burst ?? 1) === 0 && script.delay) await sleep(script.delay);
       if (request.inside) yield { type: "token", token: record(text, sent) };
       yield { type: "delta", delta: { type, text } };
