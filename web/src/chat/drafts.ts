@@ -30,3 +30,8 @@ export function keepDraft(conversation: string | undefined, draft: Draft): void 
     }
   }
 }
+
+/** Who logs out leaves nothing written behind on a shared browser. */
+export function forgetDrafts(): void {
+  for (const key of Object.keys(localStorage)) if (key.startsWith("weir-draft ")) localStorage.removeItem(key);
+}

@@ -135,6 +135,24 @@ function connect(id: string | undefined, cursor: string | undefined): void {
   });
 }
 
+/** A browser holds few connections per server: a tab out of sight for a while gives its stream back. */
+const hiddenMs = 60_000;
+let hidden: number | undefined;
+
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(hidden);
+  if (document.visibilityState === "hidden") {
+    hidden = window.setTimeout(() => {
+      stream?.close();
+      stream = undefined;
+    }, hiddenMs);
+  } else if (stream === undefined) {
+    const { id } = open.get();
+    if (id === undefined) connect(undefined, undefined);
+    else read(id);
+  }
+});
+
 function takeEvent({ event, at }: LoggedEvent): void {
   const before = open.get();
   const state = { ...before.state, messages: new Map(before.state.messages) };

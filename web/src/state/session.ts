@@ -1,5 +1,6 @@
 // Who is using the page, and whether the server asks for that at all.
 import type { Account } from "../../../src/server/app/protocol.ts";
+import { forgetDrafts } from "../chat/drafts.ts";
 import { call, whenLoggedOut } from "./api.ts";
 import { takePreferences } from "./preferences.ts";
 import { Store, useStore } from "./store.ts";
@@ -34,6 +35,7 @@ export async function enter(path: "/login" | "/setup" | "/join", body: Record<st
 
 export async function leave(): Promise<void> {
   await call("POST", "/logout", {});
+  forgetDrafts();
   session.patch({ account: null });
 }
 
