@@ -159,6 +159,19 @@ test("first run, invitation, log-in and log-out", async () => {
     await member.goto(`${own.url}settings`);
     assert.equal(await member.getByRole("heading", { name: "People" }).count(), 0, "members see no people");
 
+    // A forgotten password.
+    await page.goto(`${own.url}settings`);
+    await page.getByRole("button", { name: "Password link" }).click();
+    await page.waitForFunction(() =>
+      [...document.querySelectorAll("input")].some(({ value }: Element) => value.includes("/app/reset/")),
+    );
+    const resetLink = await page.getByRole("textbox", { name: "Invite someone" }).inputValue();
+    await member.context().clearCookies();
+    await member.goto(resetLink);
+    await member.getByLabel("New password").or(member.getByLabel("Password")).first().fill("yet another one");
+    await member.getByRole("button", { name: "New password" }).click();
+    await member.getByRole("heading", { name: "What shall we think about?" }).waitFor();
+
     // A session that ends leaves what was typed.
     await page.goto(own.url);
     await page.fill("#composer", "half a thought");

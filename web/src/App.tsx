@@ -41,8 +41,9 @@ export function App() {
       </main>
     );
   if (accounts && !account) {
-    const join = /^join\/(.+)$/.exec(path);
-    return <Enter kind={needsSetup ? "setup" : join ? "join" : "login"} token={join?.[1]} />;
+    const invited = /^(join|reset)\/(.+)$/.exec(path);
+    const kind = (invited?.[1] ?? "login") as "join" | "reset" | "login";
+    return <Enter kind={needsSetup ? "setup" : kind} token={invited?.[2]} />;
   }
   return <Shell path={path} />;
 }

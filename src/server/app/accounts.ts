@@ -135,7 +135,8 @@ export class Accounts {
   remove(id: string): void {
     transaction(this.#db, () => {
       this.get(id);
-      this.#db.prepare("DELETE FROM app_sessions WHERE account = ?").run(id);
+      for (const table of ["app_sessions", "app_resets"])
+        this.#db.prepare(`DELETE FROM ${table} WHERE account = ?`).run(id);
       this.#db.prepare("DELETE FROM app_accounts WHERE id = ?").run(id);
       this.#requireAdmin();
     });
@@ -145,6 +146,36 @@ export class Accounts {
     const row = this.#db.prepare("SELECT count(*) AS n FROM app_accounts WHERE role = 'admin' AND disabled = 0").get()!;
     if (row.n === 0)
       throw new AppError(409, "last_admin", "The last administrator cannot be removed, demoted or disabled.");
+  }
+
+  /** A token with which this account's password can be set once, within a day; an earlier one is void. */
+  offerReset(id: string): string {
+    this.get(id);
+    const token = newToken();
+    this.#db
+      .prepare("INSERT OR REPLACE INTO app_resets (token_hash, account, expires_at) VALUES (?, ?, ?)")
+      .run(hashToken(token), id, this.#now() + 24 * 3600_000);
+    return token;
+  }
+
+  /** Sets the password and ends every session of the account. */
+  async reset(token: string, password: string): Promise<Account> {
+    const find = (): string => {
+      const row = this.#db.prepare("SELECT * FROM app_resets WHERE token_hash = ?").get(hashToken(token));
+      if (!row || (row.expires_at as number) <= this.#now())
+        throw new AppError(403, "invitation_void", "This link is used, replaced or expired.");
+      return row.account as string;
+    };
+    find();
+    requireGoodPassword(password);
+    const hash = await hashPassword(password);
+    return transaction(this.#db, () => {
+      const account = find();
+      this.#db.prepare("DELETE FROM app_resets WHERE account = ?").run(account);
+      this.#db.prepare("UPDATE app_accounts SET password = ? WHERE id = ?").run(hash, account);
+      this.#db.prepare("DELETE FROM app_sessions WHERE account = ?").run(account);
+      return this.get(account);
+    });
   }
 
   prefer(id: string, preferences: Record<string, unknown>): void {

@@ -223,6 +223,27 @@ test("invitations work once, members do not administer, the last administrator s
   await member.refused("GET", "/conversations", undefined, 401, "login_needed");
 });
 
+test("a forgotten password is set anew by a link from the administrator, once, and old sessions end", async () => {
+  const { browser, admin } = await withAdmin();
+  const { token: invitation } = await admin.send("POST", "/invitations", {});
+  const member = browser();
+  const { account } = await member.send("POST", "/join", {
+    token: invitation,
+    name: "Mo",
+    password: "a good password",
+  });
+  await member.refused("POST", `/accounts/${account.id}/reset`, {}, 403, "admin_needed");
+  const { token: first } = await admin.send("POST", `/accounts/${account.id}/reset`, {});
+  const { token } = await admin.send("POST", `/accounts/${account.id}/reset`, {});
+  const later = browser();
+  await later.refused("POST", "/reset", { token: first, password: "another password" }, 403, "invitation_void");
+  await later.refused("POST", "/reset", { token, password: "short" }, 400, "weak_password");
+  assert.equal((await later.send("POST", "/reset", { token, password: "another password" })).account.name, "Mo");
+  await later.refused("POST", "/reset", { token, password: "third password" }, 403, "invitation_void");
+  await member.refused("GET", "/sessions", undefined, 401, "login_needed");
+  await browser().send("POST", "/login", { name: "Mo", password: "another password" });
+});
+
 test("one account sees nothing of another", async () => {
   const { browser, admin } = await withAdmin();
   const { token } = await admin.send("POST", "/invitations", {});

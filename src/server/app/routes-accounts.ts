@@ -32,9 +32,10 @@ const preferences = z.record(z.string().max(40), z.union([z.string().max(200), z
 export function openRoutes(api: Hono<AppEnv>, parts: AccountParts): void {
   const { deps, accounts, throttle } = parts;
 
-  /** Counts failures per address and per name; refuses while either has to wait. */
-  const throttled = async <T>(c: Context, name: string, work: () => Promise<T>): Promise<T> => {
-    const keys = [`address ${deps.address(c.req.raw)}`, `name ${name.trim().toLowerCase()}`];
+  /** Counts failures per address and, for passwords, per name; refuses while either has to wait. */
+  const throttled = async <T>(c: Context, name: string | undefined, work: () => Promise<T>): Promise<T> => {
+    const keys = [`address ${deps.address(c.req.raw)}`];
+    if (name !== undefined) keys.push(`name ${name.trim().toLowerCase()}`);
     const wait = throttle.wait(keys);
     if (wait > 0) {
       const retryAfter = Math.ceil(wait / 1000);
@@ -74,7 +75,7 @@ export function openRoutes(api: Hono<AppEnv>, parts: AccountParts): void {
   api.post("/setup", async (c) => {
     requireAccounts();
     const body = await readBody(c, credentials.extend({ token: z.string().max(200) }));
-    return enter(c, await throttled(c, "setup", () => accounts.setUp(body.token, body.name, body.password)));
+    return enter(c, await throttled(c, undefined, () => accounts.setUp(body.token, body.name, body.password)));
   });
 
   api.post("/login", async (c) => {
@@ -86,7 +87,15 @@ export function openRoutes(api: Hono<AppEnv>, parts: AccountParts): void {
   api.post("/join", async (c) => {
     requireAccounts();
     const body = await readBody(c, credentials.extend({ token: z.string().max(200) }));
-    return enter(c, await throttled(c, "join", () => accounts.join(body.token, body.name, body.password)));
+    return enter(c, await throttled(c, undefined, () => accounts.join(body.token, body.name, body.password)));
+  });
+
+  api.post("/reset", async (c) => {
+    requireAccounts();
+    const body = await readBody(c, z.object({ token: z.string().max(200), password: z.string().max(1000) }));
+    const account = await throttled(c, undefined, () => accounts.reset(body.token, body.password));
+    if (account.disabled) throw new AppError(401, "wrong_login", "This account is disabled.");
+    return enter(c, account);
   });
 
   api.post("/logout", (c) => {
@@ -169,6 +178,10 @@ export function accountRoutes(api: Hono<AppEnv>, parts: AccountParts): void {
     accounts.remove(c.req.param("id"));
     conversations.removeAll(c.req.param("id"));
     return c.json({});
+  });
+  api.post("/accounts/:id/reset", (c) => {
+    requireAdmin(c.var.account);
+    return c.json({ token: accounts.offerReset(c.req.param("id")) }, 201);
   });
   api.post("/invitations", async (c) => {
     requireAdmin(c.var.account);

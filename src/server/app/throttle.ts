@@ -3,8 +3,10 @@
 
 const free = 5;
 const longest = 15 * 60_000;
+/** A name is not locked longer than this by strangers' failures: its owner wants to get in too. */
+const longestForName = 60_000;
 const forget = 60 * 60_000;
-const most = 10_000;
+const mostKeys = 10_000;
 
 export class Throttle {
   #failures = new Map<string, { count: number; until: number; last: number }>();
@@ -22,13 +24,14 @@ export class Throttle {
 
   fail(keys: string[]): void {
     const now = this.#now();
-    if (this.#failures.size > most)
+    if (this.#failures.size > mostKeys)
       for (const [key, entry] of this.#failures) if (now - entry.last > forget) this.#failures.delete(key);
-    if (this.#failures.size > most) this.#failures.delete(this.#failures.keys().next().value!);
+    if (this.#failures.size > mostKeys) this.#failures.delete(this.#failures.keys().next().value!);
     for (const key of keys) {
       const before = this.#failures.get(key);
       const count = (before && now - before.last < forget ? before.count : 0) + 1;
-      const until = count < free ? 0 : now + Math.min(longest, 1000 * 2 ** (count - free));
+      const most = key.startsWith("name ") ? longestForName : longest;
+      const until = count < free ? 0 : now + Math.min(most, 1000 * 2 ** (count - free));
       this.#failures.set(key, { count, until, last: now });
     }
   }

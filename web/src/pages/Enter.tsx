@@ -7,12 +7,12 @@ import { go } from "../state/router.ts";
 import { enter } from "../state/session.ts";
 import { useLanguage, useWords } from "../words/index.ts";
 
-export function Enter({ kind, token }: { kind: "setup" | "login" | "join"; token?: string }) {
+export function Enter({ kind, token }: { kind: "setup" | "login" | "join" | "reset"; token?: string }) {
   const words = useWords();
   const language = useLanguage();
   const action = useAction();
   usePreferences();
-  const title = { setup: words.setUp, login: words.logIn, join: words.join }[kind];
+  const title = { setup: words.setUp, login: words.logIn, join: words.join, reset: words.newPassword }[kind];
   useEffect(() => {
     document.title = `${title} · ${words.app}`;
   }, [title, words]);
@@ -22,10 +22,10 @@ export function Enter({ kind, token }: { kind: "setup" | "login" | "join"; token
     const field = (name: string): string => String(data.get(name) ?? "");
     const body: Record<string, string> = { name: field("name"), password: field("password") };
     if (kind === "setup") body.token = field("token").trim();
-    if (kind === "join") body.token = token ?? "";
+    if (kind === "join" || kind === "reset") body.token = token ?? "";
     action.run(async () => {
       await enter(`/${kind}`, body);
-      if (kind === "join") go("", { replace: true });
+      if (kind === "join" || kind === "reset") go("", { replace: true });
     });
   };
   return (
@@ -33,17 +33,21 @@ export function Enter({ kind, token }: { kind: "setup" | "login" | "join"; token
       <form className="card fields" onSubmit={submit}>
         <Mark size={44} />
         <h1>{title}</h1>
-        {kind !== "login" && <p className="quiet">{kind === "setup" ? words.setUpIntro : words.joinIntro}</p>}
+        {kind !== "login" && (
+          <p className="quiet">{{ setup: words.setUpIntro, join: words.joinIntro, reset: words.resetIntro }[kind]}</p>
+        )}
         {kind === "setup" && (
           <label>
             {words.setupToken}
             <input name="token" required autoComplete="off" spellCheck={false} />
           </label>
         )}
-        <label>
-          {words.name}
-          <input name="name" required maxLength={64} autoComplete="username" autoCapitalize="none" />
-        </label>
+        {kind !== "reset" && (
+          <label>
+            {words.name}
+            <input name="name" required maxLength={64} autoComplete="username" autoCapitalize="none" />
+          </label>
+        )}
         <label>
           {words.password}
           <input

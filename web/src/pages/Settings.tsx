@@ -275,6 +275,18 @@ function People({ me }: { me: string }) {
                 <button
                   type="button"
                   className="button small"
+                  onClick={() =>
+                    action.run(async () => {
+                      const { token } = await call<{ token: string }>("POST", `/accounts/${one.id}/reset`, {});
+                      setLink(`${location.origin}/app/reset/${token}`);
+                    })
+                  }
+                >
+                  {words.resetLink}
+                </button>
+                <button
+                  type="button"
+                  className="button small"
                   onClick={() => change(one.id, { disabled: !one.disabled })}
                 >
                   {one.disabled ? words.enable : words.disable}

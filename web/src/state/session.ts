@@ -27,7 +27,10 @@ export async function hello(): Promise<void> {
 
 whenLoggedOut(() => session.patch({ account: null }));
 
-export async function enter(path: "/login" | "/setup" | "/join", body: Record<string, string>): Promise<void> {
+export async function enter(
+  path: "/login" | "/setup" | "/join" | "/reset",
+  body: Record<string, string>,
+): Promise<void> {
   const { account } = await call<{ account: Account }>("POST", path, body);
   takePreferences(account.preferences);
   session.patch({ account, needsSetup: false });

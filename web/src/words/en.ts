@@ -195,6 +195,8 @@ export const en = {
   logOut: "Log out",
   join: "Join",
   joinIntro: "You were invited. Choose a name and a password.",
+  resetIntro: "Choose a new password for your account.",
+  resetLink: "Password link",
   passwordHint: "8 characters or more",
   palette: "Commands",
   paletteHint: "Type a command or search",

@@ -193,6 +193,8 @@ export const zh: Words = {
   logOut: "退出登录",
   join: "加入",
   joinIntro: "你收到了邀请。请设置名称与密码。",
+  resetIntro: "为你的账号设置新密码。",
+  resetLink: "密码链接",
   passwordHint: "至少 8 个字符",
   palette: "命令",
   paletteHint: "输入命令或搜索",
