@@ -1,10 +1,37 @@
-// Loads a model for the server: engine, tokenizer and chat format of a directory or GGUF file.
+// Loads a model for the server: engine, tokenizer, chat format and recommended sampling of a directory or GGUF file.
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
 import { openModel } from "../engine/open.ts";
+import type { SamplingParameters } from "../engine/types.ts";
 import type { EngineConfig } from "./config.ts";
 import type { LoadedModel } from "./model.ts";
 
+/** Hugging Face's generation_config.json, as far as it is about sampling. */
+const generationConfig = z.object({
+  do_sample: z.boolean().optional(),
+  temperature: z.number().min(0).max(2).nullish(),
+  top_p: z.number().min(0).max(1).nullish(),
+  top_k: z.number().int().min(0).nullish(),
+});
+
+/** The sampling that a model directory recommends; nothing for other files or where there is no recommendation. */
+export async function recommendedSampling(path: string): Promise<SamplingParameters | undefined> {
+  let text: string;
+  try {
+    text = await readFile(join(path, "generation_config.json"), "utf8");
+  } catch {
+    return undefined;
+  }
+  const { do_sample, temperature, top_p, top_k } = generationConfig.parse(JSON.parse(text));
+  if (do_sample === false) return { temperature: 0 };
+  return { temperature: temperature ?? undefined, topP: top_p ?? undefined, topK: top_k ?? undefined };
+}
+
 /** Rejects with an error that names the file and the trouble. */
 export async function loadEngine(path: string, options: EngineConfig = {}): Promise<LoadedModel> {
+  const sampling = await recommendedSampling(path);
   // The server's own queue is the one with limits; what it has let in, the engine takes.
-  return openModel(path, { queue: Number.MAX_SAFE_INTEGER, ...options });
+  const model = await openModel(path, { queue: Number.MAX_SAFE_INTEGER, ...options });
+  return { ...model, sampling };
 }

@@ -1,6 +1,15 @@
 // Answers requests with a model loaded in this process: renders the conversation, runs the engine, parses tokens back into
 // deltas. The only place of the server that sees token ids.
-import type { FinishEvent, GenerateRequest, Grammar, TokenEvent, TokenLogprob } from "../engine/types.ts";
+import {
+  EngineError,
+  type EngineEvent,
+  type FinishEvent,
+  type GenerateRequest,
+  type Grammar,
+  type SamplingParameters,
+  type TokenEvent,
+  type TokenLogprob,
+} from "../engine/types.ts";
 import { FIM_MARKS, fillInMiddle } from "../text/chat/fim.ts";
 import { type AnswerParser, type AnswerStart, encodePrompt } from "../text/chat/format.ts";
 import type { Conversation, Delta } from "../text/conversation.ts";
@@ -116,6 +125,12 @@ class AnswerStream {
 
 const firstWaitMs = 2000;
 
+/** The request's sampling; what it leaves open is as the model's makers set it. */
+function withDefaults(asked: SamplingParameters = {}, defaults: SamplingParameters = {}): SamplingParameters {
+  const said = Object.entries(asked).filter(([, value]) => value !== undefined);
+  return { ...defaults, ...Object.fromEntries(said) };
+}
+
 export class LocalBackend implements Backend {
   readonly model: LoadedModel;
   readonly #ends: Set<number>;
@@ -188,7 +203,7 @@ export class LocalBackend implements Backend {
       n,
       maxTokens: request.maxTokens,
       minTokens: request.minTokens,
-      sampling: request.sampling,
+      sampling: withDefaults(request.sampling, this.model.sampling),
       stop: conversation ? [...(request.stop ?? []), ...chat.stopStrings] : request.stop,
       stopTokens: conversation && [...this.#ends],
       ignoreEos: request.ignoreEos,
@@ -212,15 +227,7 @@ export class LocalBackend implements Backend {
         `The prompt has ${tokens.length} tokens; this model reads at most ${contextLength}.`,
         { field: request.input.kind === "chat" ? "messages" : "prompt" },
       );
-    const events = engine.submit(generation)[Symbol.asyncIterator]();
-    // An engine in another thread refuses on the stream's first turn; a short wait lets that still become a status.
-    const first = events.next();
-    first.catch(() => {});
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, firstWaitMs);
-    });
-    await Promise.race([first, patience]).finally(() => clearTimeout(timer));
+    const { first, events } = await this.#submit(generation);
     try {
       yield { type: "start", model: request.model, promptTokens: tokens.length };
       for (let next = await first; !next.done; next = await events.next()) {
@@ -237,6 +244,35 @@ export class LocalBackend implements Backend {
       }
     } finally {
       await events.return?.();
+    }
+  }
+
+  /**
+   * Starts a request. An engine in another thread refuses on the stream's first turn; a short wait lets that still become a
+   * status. Tools that are offered, not required, go without a grammar where the engine has none for them: the parser then
+   * does what it can.
+   */
+  async #submit(
+    request: GenerateRequest,
+  ): Promise<{ first: Promise<IteratorResult<EngineEvent>>; events: AsyncIterator<EngineEvent> }> {
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      const events = this.model.engine.submit(request)[Symbol.asyncIterator]();
+      const first = events.next();
+      // Whoever reads the stream meets the error; until then it is nobody's.
+      first.catch(() => {});
+      const patience = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, firstWaitMs);
+      });
+      await Promise.race([first, patience]);
+      return { first, events };
+    } catch (error) {
+      const { grammar } = request;
+      const offered = grammar?.type === "tools" && grammar.choice === "auto";
+      if (!offered || !(error instanceof EngineError) || error.code !== "unsatisfiable_grammar") throw error;
+      return await this.#submit({ ...request, grammar: undefined });
+    } finally {
+      clearTimeout(timer);
     }
   }
 
