@@ -38,7 +38,7 @@ for (const kind of ["supervised", "grpo"]) {
       assert.ok(await run(kind, alone, Number.POSITIVE_INFINITY, 0));
       let kills = 0;
       for (;;) {
-        const limit = kills < 4 ? 1 + Math.floor(Math.random() * 9) : Number.POSITIVE_INFINITY;
+        const limit = kills < 2 ? 1 + Math.floor(Math.random() * 9) : Number.POSITIVE_INFINITY;
         if (await run(kind, killed, limit, Math.random() * 60)) break;
         kills++;
       }

@@ -87,6 +87,20 @@ export class Trainer {
     return this.run.buffer("entropy").view() as Float32Array;
   }
 
+  /** Bytes held, by purpose; `activations` are what one pass needs at its largest. */
+  get memory(): { parameters: number; gradients: number; optimizer: number; activations: number } {
+    const size = (buffers: DeviceBuffer[]): number =>
+      buffers.reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
+    const states = Object.entries(this.states);
+    return {
+      parameters: size(Object.values(this.parameters)),
+      gradients: size(this.gradientNames.map((name) => this.run.buffer(name))),
+      optimizer:
+        size(states.filter(([name]) => !name.startsWith("grad.")).map(([, buffer]) => buffer)) + this.update.arenaBytes,
+      activations: this.run.arenaBytes,
+    };
+  }
+
   /** An input or output of the training program by name. */
   buffer(name: string): DeviceBuffer {
     return this.run.buffer(name);

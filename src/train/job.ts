@@ -1,0 +1,247 @@
+// A whole training job from its settings: model, tokenizer, data, trainer and loop put together. What is shown of it is the command's
+// business.
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { writeTextAtomically } from "../checkpoint/atomic.ts";
+import type { TokenizerSource } from "../checkpoint/checkpoint.ts";
+import { type ModelConfig, parseConfig, parseConfigText } from "../checkpoint/config.ts";
+import { openCheckpoint } from "../checkpoint/model-directory.ts";
+import { LocalEngine } from "../engine/local-engine.ts";
+import { ServedModel } from "../engine/model.ts";
+import { languageOf } from "../engine/open.ts";
+import { openDevice } from "../tensor/devices.ts";
+import type { ChatFormat } from "../text/chat/format.ts";
+import { chatFormatNamed } from "../text/chat/select.ts";
+import { loadTokenizer } from "../text/load.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { packBatch } from "./batch.ts";
+import { Checkpoints } from "./checkpoints.ts";
+import { type Settings, SettingsError } from "./config.ts";
+import { documentsOf, promptOf } from "./documents.ts";
+import { Grpo, type GrpoStats } from "./grpo.ts";
+import { OBJECTIVES, type PolicyObjective } from "./policy-loss.ts";
+import { type Completion, exactReward, formatReward, languageReward, type Reward } from "./rewards.ts";
+import { type Rows, readRows, type TaskRow } from "./rows.ts";
+import { runGrpo, runSupervised, type SupervisedStep } from "./run.ts";
+import { DocumentStream, shuffled } from "./stream.ts";
+import { Trainer } from "./trainer.ts";
+
+export interface Job {
+  trainer: Trainer;
+  tokenizer: Tokenizer;
+  files: Rows[];
+  checkpoints: Checkpoints;
+  /** Seconds per pass over `batch_tokens`, measured before the first step. */
+  secondsPerPass: number;
+  run(report: (step: SupervisedStep | (GrpoStats & { lr: number })) => void): Promise<void>;
+}
+
+interface Opened {
+  config: ModelConfig;
+  tokenizer: Tokenizer;
+  chat: ChatFormat | undefined;
+  tokenizerSource: TokenizerSource;
+  from: { source: ReturnType<typeof openCheckpoint> } | { seed: number };
+}
+
+function openBase(settings: Settings): Opened {
+  const { model, architecture, tokenizer: path, chat_format: named } = settings;
+  const besides = (directory: string): TokenizerSource => {
+    const configPath = join(directory, "tokenizer_config.json");
+    return {
+      kind: "tokenizer.json",
+      path: join(directory, "tokenizer.json"),
+      configPath: existsSync(configPath) ? configPath : null,
+    };
+  };
+  if (model !== undefined) {
+    const checkpoint = openCheckpoint(model);
+    const own = path === undefined ? languageOf(checkpoint) : undefined;
+    return {
+      config: checkpoint.config,
+      tokenizer: own?.tokenizer ?? loadTokenizer(path!),
+      chat: named ? chatFormatNamed(named) : own?.chat,
+      tokenizerSource: path === undefined ? checkpoint.tokenizer : besides(path),
+      from: { source: checkpoint },
+    };
+  }
+  const config =
+    typeof architecture === "string" ? parseConfigText(readFileSync(architecture, "utf8")) : parseConfig(architecture!);
+  const tokenizer = loadTokenizer(path!);
+  const chat = named ? chatFormatNamed(named) : undefined;
+  return { config, tokenizer, chat, tokenizerSource: besides(path!), from: { seed: settings.seed } };
+}
+
+/** Rewards by name, or from a module. Throws SettingsError. */
+async function rewardsOf(settings: Settings): Promise<Reward<TaskRow>[]> {
+  const own: Record<string, (task: TaskRow, completion: Completion) => number> = {
+    exact: (task, { text }) => exactReward(task.answer, text),
+    format: (_, completion) => formatReward(completion),
+    language: ({ conversation, fields }, { text }) => {
+      const asked = fields.language ?? (/\p{Script=Han}/u.test(conversation.messages.at(-1)!.content) ? "zh" : "en");
+      return languageReward(asked === "zh" ? "zh" : "en", text);
+    },
+  };
+  return Promise.all(
+    settings.grpo.rewards.map(async ({ name, weight, module }) => {
+      if (module === undefined) {
+        if (!Object.hasOwn(own, name))
+          throw new SettingsError(
+            `there is no reward ${name}; there are ${Object.keys(own).join(", ")}, or give a module`,
+          );
+        return { name, weight, of: own[name] };
+      }
+      const loaded = (await import(pathToFileURL(resolve(module)).href)) as { default?: unknown };
+      if (typeof loaded.default !== "function")
+        throw new SettingsError(`${module} has no function as its default export`);
+      const call = loaded.default as (row: unknown, completion: Completion) => number;
+      return { name, weight, of: (task, completion) => call(task.fields, completion) };
+    }),
+  );
+}
+
+/** Opens everything and measures one pass. Throws SettingsError, CheckpointError or what the files are at fault for. */
+export async function prepareJob(settings: Settings): Promise<Job> {
+  const { method, batch_tokens: maxTokens, seed } = settings;
+  const base = openBase(settings);
+  const { config, tokenizer, chat } = base;
+  if (tokenizer.vocabSize > config.vocabSize)
+    throw new SettingsError(`the tokenizer has ${tokenizer.vocabSize} tokens, the model room for ${config.vocabSize}`);
+  const longest = settings.context ?? Math.min(config.maxPositionEmbeddings, maxTokens);
+  if (longest > maxTokens) throw new SettingsError(`context is ${longest}, more than batch_tokens (${maxTokens})`);
+  const files = settings.data.map(({ path }) => readRows(path));
+  const device = await openDevice({ device: settings.device, threads: settings.threads });
+  const temperature = method === "grpo" ? settings.grpo.temperature : 1;
+  const { optimizer: o } = settings;
+  const trainer = new Trainer(
+    device,
+    config,
+    {
+      maxTokens,
+      maxPositions: longest,
+      optimizer: {
+        kind: o.kind,
+        lr: settings.lr,
+        muonLr: o.muon_lr,
+        beta1: o.beta1,
+        beta2: o.beta2,
+        eps: 1e-8,
+        weightDecay: o.weight_decay,
+        maxGradNorm: o.max_grad_norm,
+      },
+      biasSpeed: settings.balance.bias_speed ?? (method === "grpo" ? 0 : 1e-3),
+      balanceAlpha: settings.balance.alpha,
+      logitScale: 1 / temperature,
+      givenRoutes: method === "grpo" && settings.grpo.keep_routing,
+    },
+    base.from,
+  );
+  mkdirSync(settings.out, { recursive: true });
+  writeTextAtomically(join(settings.out, "settings.json"), `${JSON.stringify(settings, null, 2)}\n`);
+  const checkpoints = new Checkpoints(settings.out, settings.keep, {
+    tokenizer: base.tokenizerSource,
+    chatTemplate: chat?.jinja,
+  });
+  const { schedule: s } = settings;
+  const options = {
+    steps: settings.steps,
+    lr: settings.lr,
+    schedule: { kind: s.kind, warmupSteps: s.warmup_steps, decayShare: s.decay_share, floor: s.floor },
+    saveEvery: settings.save_every,
+  };
+  const job = { trainer, tokenizer, files, checkpoints };
+  if (method === "grpo") {
+    if (!chat) throw new SettingsError("grpo needs a chat format: name one with chat_format");
+    const grpo = await makeGrpo(settings, trainer, tokenizer, chat, files);
+    return {
+      ...job,
+      secondsPerPass: measure(trainer, longest),
+      run: (report) => runGrpo(grpo.grpo, grpo.prompt, checkpoints, options, report),
+    };
+  }
+  const making = { tokenizer, chat, fimRate: settings.fim_rate, promptWeight: settings.prompt_weight, seed };
+  const stream = new DocumentStream(
+    files.map(({ rows }, i) => ({
+      weight: settings.data[i].weight,
+      count: rows.length,
+      documents: (index, draw, most) => documentsOf(rows[index], draw, most, making),
+    })),
+    { seed, room: maxTokens, longest },
+  );
+  return {
+    ...job,
+    secondsPerPass: measure(trainer, longest),
+    run: async (report) =>
+      runSupervised(trainer, stream, checkpoints, { ...options, accumulation: settings.accumulation }, report),
+  };
+}
+
+/** Seconds of one full pass forward and backward; leaves no trace in the trainer. */
+function measure(trainer: Trainer, longest: number): number {
+  const { maxTokens } = trainer.options;
+  const documents = Array.from({ length: Math.floor(maxTokens / longest) }, () => ({ ids: new Int32Array(longest) }));
+  const batch = packBatch(documents);
+  trainer.accumulate(batch, 0);
+  const began = performance.now();
+  trainer.accumulate(batch, 0);
+  trainer.discard();
+  return (performance.now() - began) / 1000;
+}
+
+async function makeGrpo(
+  settings: Settings,
+  trainer: Trainer,
+  tokenizer: Tokenizer,
+  chat: ChatFormat,
+  files: readonly Rows[],
+) {
+  const g = settings.grpo;
+  const tasks = files.flatMap(({ rows }) => rows.filter((row) => row.kind === "task"));
+  if (tasks.length === 0) throw new SettingsError("grpo needs rows with a prompt and an answer; the files have none");
+  const prompts = tasks.map((task) => ({ ...promptOf(tokenizer, chat, task.conversation), task }));
+  const { maxPositions } = trainer.options;
+  const usable = prompts.filter(({ ids }) => ids.length + g.max_tokens <= maxPositions);
+  if (usable.length === 0)
+    throw new SettingsError(`no prompt leaves room for max_tokens (${g.max_tokens}) in a context of ${maxPositions}`);
+  const served = new ServedModel(
+    trainer.device,
+    trainer.config,
+    { parameters: trainer.parameters },
+    { context: maxPositions, cacheTokens: Math.min(64, g.prompts * g.samples) * (maxPositions + 16) },
+  );
+  const engine = new LocalEngine(served, { name: "policy", tokenizer });
+  const base: PolicyObjective = OBJECTIVES[g.objective];
+  const grpo = new Grpo<TaskRow>(trainer, engine, {
+    objective: {
+      ...base,
+      clipLow: g.clip_low ?? base.clipLow,
+      clipHigh: g.clip_high ?? base.clipHigh,
+      beta: g.beta ?? base.beta,
+    },
+    rewards: await rewardsOf(settings),
+    prompts: g.prompts,
+    samples: g.samples,
+    maxTokens: g.max_tokens,
+    temperature: g.temperature,
+    seed: settings.seed,
+    minibatches: g.minibatches,
+    epochs: g.epochs,
+    refreshReference: g.refresh_reference,
+    resampleRounds: g.resample_rounds,
+    overlong: g.overlong_buffer > 0 ? { buffer: g.overlong_buffer, weight: g.overlong_weight } : undefined,
+    randomReward: g.random_reward,
+    rewardTimeout: g.reward_timeout * 1000,
+    startsInThinking: usable[0].startsInThinking,
+    ends: tokenizer.special.eot,
+  });
+  const orders = new Map<number, Int32Array>();
+  const prompt = (index: number) => {
+    const epoch = Math.floor(index / usable.length);
+    const order = orders.get(epoch) ?? shuffled(usable.length, settings.seed, 17, epoch);
+    orders.set(epoch, order);
+    const { ids, task } = usable[order[index % usable.length]];
+    return { ids, task };
+  };
+  return { grpo, prompt };
+}
