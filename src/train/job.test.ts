@@ -228,6 +228,21 @@ test("pretrain, then SFT, then GRPO, each from the model before; runs and data c
   passes(settings("grpo", { model: tuned, data: [{ path: at("task.jsonl") }], steps: 4, lr: 1e-3, grpo }));
   const [first] = readMetrics(at("runs/grpo"));
   assert.ok(first.ratioDeviation === null || (first.ratioDeviation as number) <= 1e-4, `${first.ratioDeviation}`);
+  const figures = JSON.parse(weir("eval", base, "--task", "perplexity", "--data", at("text.jsonl"), "--json").stdout);
+  assert.ok(figures.nats < loss[0] && figures.perplexity > 1 && figures.documents === 60, JSON.stringify(figures));
+  const exact = weir(
+    "eval",
+    tuned,
+    "--task",
+    "exact",
+    "--data",
+    at("task.jsonl"),
+    "--samples",
+    "4",
+    "--max-tokens",
+    "4",
+  );
+  assert.match(exact.stdout, /95 % interval .* of 5 problems × 4[\s\S]*pass@4/, exact.stderr);
   const listed = weir("runs", at("runs"), "--metric", "loss", "--svg", at("loss.svg"));
   assert.match(listed.stdout, /pretrain .*30\/30 .*▁/);
   assert.match(readFileSync(at("loss.svg"), "utf8"), /<polyline/);
