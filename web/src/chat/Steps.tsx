@@ -3,12 +3,14 @@ import type { TutorMarks } from "../../../src/server/app/protocol.ts";
 import { Check, Cross } from "../parts/icons.tsx";
 import { useWords } from "../words/index.ts";
 
-export function Steps({ marks }: { marks: TutorMarks }) {
+/** `own`: the reader's own working, which may be half done: a right result is praised, a missing one not given away. */
+export function Steps({ marks, own = false }: { marks: TutorMarks; own?: boolean }) {
   const words = useWords();
   const wrong = marks.steps.filter((step) => step.right === false).length;
   const checked = marks.steps.some((step) => step.right !== undefined);
   const verdict = !checked ? words.nothingChecked : wrong === 0 ? words.allRight : words.someWrong(wrong);
-  const answer = marks.correct === undefined ? "" : marks.correct ? words.answerRight : words.answerWrong;
+  const answer =
+    marks.correct === undefined || (own && !marks.correct) ? "" : marks.correct ? words.answerRight : words.answerWrong;
   const expected =
     marks.correct === false && marks.expected !== undefined ? `${words.expected}: ${marks.expected}` : "";
   return (
@@ -31,7 +33,10 @@ export function Steps({ marks }: { marks: TutorMarks }) {
           );
         })}
       </ol>
-      <p className={`verdict ${wrong > 0 || marks.correct === false ? "wrong" : checked ? "right" : ""}`} role="status">
+      <p
+        className={`verdict ${wrong > 0 || (!own && marks.correct === false) ? "wrong" : checked ? "right" : ""}`}
+        role="status"
+      >
         {[verdict, answer, expected].filter(Boolean).join(" ")}
       </p>
     </div>

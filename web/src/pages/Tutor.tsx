@@ -142,7 +142,7 @@ export default function Tutor({ onMenu }: { onMenu(): void }) {
                   </button>
                 </div>
               </form>
-              {marks && <Steps marks={marks} />}
+              {marks && <Steps marks={marks} own />}
             </section>
           )}
         </>
