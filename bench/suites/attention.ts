@@ -147,11 +147,18 @@ export default async function suite(report: Report): Promise<void> {
       ],
     ];
     for (const [name, shape, need] of shapes) {
-      const { time, work } = await full(device, shape);
+      // In turns with the product, so that what else the machine does meets both.
+      let rate = 0;
+      let product = 0;
+      for (let turn = 0; turn < 3; turn++) {
+        const { time, work } = await full(device, shape);
+        rate = Math.max(rate, work / time);
+        product = Math.max(product, await productRate(device));
+      }
       report({
         suite: "attention",
         name: `${name}, ${on}`,
-        value: work / time / 1e9,
+        value: rate / 1e9,
         unit: "GFLOP/s",
         peer: "of own product",
         peerValue: product / 1e9,
