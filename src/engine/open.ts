@@ -10,6 +10,7 @@ import { chatFormatFor } from "../text/chat/select.ts";
 import { ggufVocabulary, tokenizerFromGguf } from "../text/gguf.ts";
 import { loadTokenizer } from "../text/load.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { compileGrammar } from "./grammar/compile.ts";
 import { LocalEngine } from "./local-engine.ts";
 import { type ModelOptions, ServedModel } from "./model.ts";
 
@@ -64,6 +65,7 @@ export async function openModel(
     const engine = new LocalEngine(served, {
       name: basename(path),
       tokenizer,
+      compileGrammar,
       queue: options.queue,
       weightsHash: weightsHash(checkpoint),
     });
