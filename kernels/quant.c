@@ -463,6 +463,13 @@ static const uint8_t *packed_blocks(const product *p, const format f, int64_t gr
   return into;
 }
 
+static void start_row(float *to, const float *residual, const float *bias, int64_t n) {
+  if (residual && bias) for (int64_t i = 0; i < n; i++) to[i] = residual[i] + bias[i];
+  else if (residual || bias) memmove(to, residual ? residual : bias, (size_t)n * 4);
+  else if (n == 2 * GROUP) for (int i = 0; i < 2 * GROUP; i += VF) vf_store(to + i, vf_zero());
+  else memset(to, 0, (size_t)n * 4);
+}
+
 /* Rows r0 … r1 times groups g0 … g1. */
 static void product_task(const product *p, int64_t r0, int64_t r1, int64_t g0, int64_t g1) {
   const int32_t plain = p->dtype % WEIR_PACKED;
@@ -473,19 +480,20 @@ static void product_task(const product *p, int64_t r0, int64_t r1, int64_t g0, i
   quantized_row x[TASK_ROWS];
   for (int64_t r = 0; r < rows; r++) x[r] = row_of(p, r0 + r);
   if (rows == 3) x[3] = x[2]; /* three few rows are computed as four */
-  /* Results gather in whole groups aside; they go out when complete. */
-  float sums[TASK_ROWS * SIDE * GROUP] __attribute__((aligned(64)));
+  float edge[TASK_ROWS * 2 * GROUP] __attribute__((aligned(64)));
   uint8_t aside[2][MOST_GROUP_BYTES(STRIP)] __attribute__((aligned(64)));
   strip s;
   for (int64_t g = g0; g < g1;) {
     int64_t side = rows < FEW ? (rows == 1 && way->one_by_two ? 2 : 1) : SIDE;
     if (side > g1 - g) side = g1 - g;
-    const int64_t width = side * GROUP, first = g * GROUP, n = p->n - first < width ? p->n - first : width;
-    const int64_t ld = rows < FEW ? width : SIDE * GROUP;
-    for (int64_t r = 0; r < rows; r++) {
-      const float *residual = p->residual ? p->residual + (r0 + r) * p->ldc + first : NULL;
-      for (int64_t i = 0; i < width; i++) sums[r * ld + i] = i < n ? (residual ? residual[i] : 0) + (p->bias ? p->bias[first + i] : 0) : 0;
-    }
+    const int64_t width = rows < FEW ? side * GROUP : SIDE * GROUP, first = g * GROUP;
+    const int64_t n = p->n - first < side * GROUP ? p->n - first : side * GROUP;
+    /* Sums run in the output itself; aside where it has no room for whole groups, or for the fourth of three rows. */
+    const int direct = n == width && rows != 3;
+    float *c = p->c + r0 * p->ldc + first, *to = direct ? c : edge;
+    const int64_t ld = direct ? p->ldc : width;
+    const float *bias = p->bias ? p->bias + first : NULL, *residual = p->residual ? p->residual + r0 * p->ldc + first : NULL;
+    for (int64_t r = 0; r < rows; r++) start_row(to + r * ld, residual ? residual + r * p->ldc : NULL, bias, n);
     const int64_t depth = packed && rows < FEW ? blocks : STRIP;
     for (int64_t b0 = 0; b0 < blocks; b0 += depth) {
       const int64_t b1 = b0 + depth < blocks ? b0 + depth : blocks;
@@ -493,14 +501,14 @@ static void product_task(const product *p, int64_t r0, int64_t r1, int64_t g0, i
       for (int64_t i = 0; i < side; i++) from[i] = packed_blocks(p, f, g + i, b0, b1, aside[i]);
       if (rows < FEW) {
         few_method *few = rows == 1 ? (side == 2 ? way->one_by_two : way->one) : rows == 2 ? way->two : way->four;
-        few(from[0], side == 2 ? from[1] - from[0] : 0, b0, b1, x, sums, ld);
+        few(from[0], side == 2 ? from[1] - from[0] : 0, b0, b1, x, to, ld);
         continue;
       }
       for (int64_t i = 0; i < side; i++) way->unpack(from[i], b0, b1, (int)i, &s);
       for (int64_t r = 0; r < rows; r += AT_ONCE)
-        strip_times_rows(minima(f), rows - r < AT_ONCE ? (int)(rows - r) : AT_ONCE, &s, b0, b1, x + r, sums + r * ld, ld);
+        strip_times_rows(minima(f), rows - r < AT_ONCE ? (int)(rows - r) : AT_ONCE, &s, b0, b1, x + r, to + r * ld, ld);
     }
-    for (int64_t r = 0; r < rows; r++) memcpy(p->c + (r0 + r) * p->ldc + first, sums + r * ld, (size_t)n * 4);
+    if (!direct) for (int64_t r = 0; r < rows; r++) memcpy(c + r * p->ldc, edge + r * width, (size_t)n * 4);
     g += side;
   }
 }
@@ -510,7 +518,10 @@ typedef struct {
   int64_t blocks, rows, parts, groups;
 } cut;
 static cut cut_product(int64_t m, int64_t groups, int64_t k, int64_t wanted, int64_t grain) {
-  cut t = {(m + TASK_ROWS - 1) / TASK_ROWS, 0, 0, 0};
+  int64_t fit = (256 << 10) / ROW_BYTES(k); /* rows that stay in the second-level cache */
+  if (fit < 48) fit = 48;
+  if (fit > TASK_ROWS) fit = TASK_ROWS;
+  cut t = {(m + fit - 1) / fit, 0, 0, 0};
   t.rows = t.blocks ? ((m + t.blocks - 1) / t.blocks + AT_ONCE - 1) / AT_ONCE * AT_ONCE : 1;
   t.blocks = (m + t.rows - 1) / t.rows;
   int64_t parts = t.blocks ? (wanted + t.blocks - 1) / t.blocks : 1;

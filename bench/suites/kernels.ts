@@ -299,7 +299,7 @@ async function quantizedProducts(report: Report): Promise<void> {
       [512, 512, 1536],
     ]) {
       for (const dtype of ["q8_0", "q4_k", "q6_k"] as const) {
-        const own = ours(device, { rows, k, n, length: 1 }, true);
+        const own = ours(device, { rows, k, n, length: 1 }, false);
         const fast = quantized(device, dtype, rows, k, n, 1);
         const times = await alternate([fast.run, own.run]);
         own.free();
