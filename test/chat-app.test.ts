@@ -407,6 +407,7 @@ test("the tutor: marked steps in an answer, exercises, own steps checked, hint",
   await page.getByLabel("Your steps, one per line").fill("1000 + 5 = 1005\n1005 + 1 = 1007");
   await page.getByRole("button", { name: "Check my steps" }).click();
   await page.getByText("One step is wrong.").waitFor();
+  assert.equal(await page.getByText("Expected").count(), 0, "the result is not given away");
   await serious(page, "tutor page");
   await shoot(page, "tutor");
   usual();
