@@ -1,7 +1,7 @@
 // Puts a server on a port: time limits for slow senders, and an orderly end that lets running answers finish.
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { serve } from "@hono/node-server";
+import { createAdaptorServer } from "@hono/node-server";
 import { ConfigError } from "./config.ts";
 import { isLoopback } from "./http/guard.ts";
 import type { WeirServer } from "./index.ts";
@@ -27,10 +27,9 @@ export async function listen(server: WeirServer): Promise<Listening> {
       );
   }
   const { limits } = config;
-  const node = serve({
+  const node = createAdaptorServer({
     fetch: server.app.fetch,
     hostname: config.host,
-    port: config.port,
     overrideGlobalObjects: false,
     serverOptions: {
       headersTimeout: limits.receiveSeconds * 1000,
@@ -50,6 +49,8 @@ export async function listen(server: WeirServer): Promise<Listening> {
           : error,
       ),
     );
+    // Room for a burst of connections while the event loop is busy; the system may lower it.
+    node.listen({ host: config.host, port: config.port, backlog: 4096 });
   });
   const { port } = node.address() as AddressInfo;
   const host = config.host.includes(":") ? `[${config.host}]` : config.host;
