@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../checkpoint/model-directory.ts";
+import { countParameters } from "../checkpoint/tensors.ts";
 import { type DeviceOptions, openDevice } from "../tensor/devices.ts";
 import type { ChatFormat } from "../text/chat/format.ts";
 import { chatFormatFor } from "../text/chat/select.ts";
@@ -52,6 +53,15 @@ export function weightsHash(checkpoint: Checkpoint): string {
   return hash.digest("hex");
 }
 
+/** Below this many active parameters a second thread costs more at the barriers than it computes. */
+const SINGLE_THREAD_PARAMETERS = 20e6;
+
+/** One thread for small models, undefined (the device's default) for others and where WEIR_THREADS decides. */
+const defaultThreads = (checkpoint: Checkpoint): number | undefined =>
+  process.env.WEIR_THREADS === undefined && countParameters(checkpoint.config).active < SINGLE_THREAD_PARAMETERS
+    ? 1
+    : undefined;
+
 /** Opens a model directory or GGUF file in this thread. */
 export async function openModel(
   path: string,
@@ -60,7 +70,7 @@ export async function openModel(
   const checkpoint = openCheckpoint(path);
   try {
     const { tokenizer, chat } = languageOf(checkpoint);
-    const device = await openDevice(options);
+    const device = await openDevice({ ...options, threads: options.threads ?? defaultThreads(checkpoint) });
     const served = new ServedModel(device, checkpoint.config, { checkpoint }, options);
     const engine = new LocalEngine(served, {
       name: basename(path),
