@@ -59,8 +59,11 @@ WEIR_INLINE void tile(const int R, int64_t kc, const float *a, const int64_t ra,
 enum { DIRECT, BY_ROWS, BY_K };
 WEIR_INLINE void tiles(const int form, int64_t rows, int64_t kc, const float *a, int64_t ra, int64_t ka, const float *b, float *c,
                        int64_t ldc, int load) {
-  for (int64_t r = 0; r < rows; r += MR) {
-    int64_t n = rows - r < MR ? rows - r : MR;
+  /* Strips as even as they come: 32 rows as 6, 6, 5, 5, 5, 5 and not with a thin last one, whose few chains would wait on latency.
+   * Where the block is kept by k, its strips are MR wide. */
+  int64_t strips = (rows + MR - 1) / MR, n;
+  for (int64_t r = 0; r < rows; r += n, strips--) {
+    n = form != BY_K ? (rows - r + strips - 1) / strips : rows - r < MR ? rows - r : MR;
     const float *x = form == BY_K ? a + r / MR * (MR * KC) : a + r * (form == BY_ROWS ? KC : ra);
     for (int half = 0; half < PANEL; half += NR) {
       float *y = c + r * ldc + half;

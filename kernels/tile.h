@@ -90,6 +90,9 @@ WEIR_INLINE void transpose_panel_of(const int dtype, const void *rows, int64_t r
   row_starts(at, PANEL, r0, n, ld, k0);
   int64_t k = 0;
   for (; k + VF <= kc; k += VF) {
+    /* The next panel's rows come from memory while this one is multiplied: experts' weights are read once per call. */
+    if (k % 16 == 0)
+      for (int i = 0; i < PANEL; i++) __builtin_prefetch((const char *)rows + (at[i] + k + PANEL * ld) * (dtype == WEIR_F32 ? 4 : 2), 0, 2);
     for (int half = 0; half < PANEL; half += VF) {
       vf v[VF];
       load_block(dtype, rows, at + half, k, v);
