@@ -84,17 +84,21 @@ export class WorkerEngine implements Engine {
   static open(path: string, options: OpenOptions = {}): Promise<WorkerEngine> {
     const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData: { path, options }, execArgv: [] });
     return new Promise((resolve, reject) => {
-      worker.once("error", reject);
-      worker.once("exit", (code) =>
-        reject(new Error(`the engine's thread ended with code ${code} while loading ${path}`)),
-      );
-      worker.on("message", function first(message: FromWorker) {
+      const ended = (code: number): void =>
+        reject(new Error(`the engine's thread ended with code ${code} while loading ${path}`));
+      const first = (message: FromWorker): void => {
         if (message.type !== "ready" && message.type !== "broken") return;
-        worker.removeAllListeners();
-        if (message.type === "ready") return resolve(new WorkerEngine(worker, message.model));
-        void worker.terminate();
-        reject(errorOf(message.failure));
-      });
+        // Only these three: the worker's own listeners are what delivers messages at all.
+        worker.off("error", reject).off("exit", ended).off("message", first);
+        if (message.type === "ready") resolve(new WorkerEngine(worker, message.model));
+        else {
+          void worker.terminate();
+          reject(errorOf(message.failure));
+        }
+      };
+      worker.once("error", reject);
+      worker.once("exit", ended);
+      worker.on("message", first);
     });
   }
 
