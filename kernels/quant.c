@@ -19,6 +19,7 @@
 #else
 #define FEW 3
 #endif
+#define ROLLED _Pragma("GCC unroll 1")
 #define TASK_ROWS 132 /* a multiple of AT_ONCE, whether 3 or 4 */
 
 #if WEIR_AVX2
@@ -109,9 +110,13 @@ WEIR_INLINE vi pair_dot(vi acc, vi a, vi b) {
 }
 WEIR_INLINE vi load_16(const void *p) { return vi_load(p); }
 WEIR_INLINE vi pair_of(const int16_t *p) {
+#if WEIR_WASM
+  return wasm_v128_load32_splat(p);
+#else
   int32_t both;
   memcpy(&both, p, 4);
   return vi_set1(both);
+#endif
 }
 /* Half-precision scales; where the machine cannot convert them, by bits (infinities do not occur among scales). */
 WEIR_INLINE vf load_scales(const uint8_t *p) {
@@ -253,6 +258,20 @@ WEIR_INLINE vf add_block(const int mins, vf acc, vi sum, vf scale, const vf min[
 
 /* ---- few rows ------------------------------------------------------------------------------------------------------------------------ */
 
+/* Adds the products of pairs 4i … 4i + 3. */
+WEIR_INLINE void few_quarter(const format f, const int R, const int G, const int i, const uint8_t *packed, int64_t apart,
+                             const quantized_row *x, int64_t b, vi sum[2][4][2][VECTORS]) {
+  const int h = by_half(f) && i >= 2;
+  UNROLL for (int g = 0; g < G; g++) {
+    vi w[4][VECTORS];
+    unpack_codes(f, packed + g * apart + format_scales(f), i, w);
+    UNROLL for (int n = 0; n < 4; n++) UNROLL for (int r = 0; r < R; r++) {
+      vi pair = pair_of(x[r].codes + b * BLOCK + 2 * (4 * i + n));
+      UNROLL for (int v = 0; v < VECTORS; v++) sum[h][r][g][v] = pair_dot(sum[h][r][g][v], w[n][v], pair);
+    }
+  }
+}
+
 /* One to FEW - 1 rows of activations times G groups that lie `apart` bytes from each other, over blocks b0 … b1 (packed[0] is b0);
  * c[r][8g …] holds the sums so far. */
 WEIR_INLINE void few_rows(const format f, const int R, const int G, const uint8_t *packed, int64_t apart, int64_t b0, int64_t b1,
@@ -270,17 +289,8 @@ WEIR_INLINE void few_rows(const format f, const int R, const int G, const uint8_
     UNROLL for (int h = 0; h < 2; h++)
       UNROLL for (int r = 0; r < R; r++)
         UNROLL for (int g = 0; g < G; g++) UNROLL for (int v = 0; v < VECTORS; v++) sum[h][r][g][v] = vi_zero();
-    UNROLL for (int i = 0; i < 4; i++) {
-      const int h = by_half(f) && i >= 2;
-      UNROLL for (int g = 0; g < G; g++) {
-        vi w[4][VECTORS];
-        unpack_codes(f, packed + g * apart + format_scales(f), i, w);
-        UNROLL for (int n = 0; n < 4; n++) UNROLL for (int r = 0; r < R; r++) {
-          vi pair = pair_of(x[r].codes + b * BLOCK + 2 * (4 * i + n));
-          UNROLL for (int v = 0; v < VECTORS; v++) sum[h][r][g][v] = pair_dot(sum[h][r][g][v], w[n][v], pair);
-        }
-      }
-    }
+    if (f.codes == CODES_8 && VF == 4) ROLLED for (int i = 0; i < 4; i++) few_quarter(f, R, G, i, packed, apart, x, b, sum);
+    else UNROLL for (int i = 0; i < 4; i++) few_quarter(f, R, G, i, packed, apart, x, b, sum);
     UNROLL for (int g = 0; g < G; g++) UNROLL for (int v = 0; v < VECTORS; v++) {
       vf scale, min[2];
       unpack_scales(f, head + g * apart, packed + g * apart, v, &scale, min);
@@ -309,10 +319,14 @@ WEIR_INLINE void few_rows(const format f, const int R, const int G, const uint8_
 /* A strip of weights as 16-bit values (six-bit scales multiplied in): [block][pair][group][row][e]. */
 #if WEIR_AVX2
 #define SIDE 2 /* groups side by side */
+#define BY_PAIR UNROLL
+#define BY_PAIR_FIRST(j) ((j) == 0)
 #define AT_ONCE 3 /* rows of activations: with four, the compiler keeps a running sum in memory and halves the speed */
 #else
 #define SIDE 1
 #define AT_ONCE 4
+#define BY_PAIR ROLLED /* unrolled, it has so many values alive that V8 keeps the sums in memory */
+#define BY_PAIR_FIRST(j) 0
 #endif
 typedef struct {
   int16_t values[STRIP * 16 * SIDE * GROUP * 2];
@@ -360,12 +374,13 @@ WEIR_INLINE void strip_rows(const int mins, const int R, const strip *s, int64_t
     const int16_t *values = s->values + (b - b0) * 16 * SIDE * GROUP * 2;
     const int16_t *from[AT_ONCE];
     UNROLL for (int r = 0; r < R; r++) from[r] = x[r].codes + b * BLOCK;
-    UNROLL for (int j = 0; j < 16; j++) {
+    UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < SIDE * VECTORS; v++) sum[r][v] = vi_zero();
+    BY_PAIR for (int j = 0; j < 16; j++) {
       vi w[SIDE * VECTORS];
       UNROLL for (int v = 0; v < SIDE * VECTORS; v++) w[v] = load_16(values + (j * SIDE * GROUP + v * VF) * 2);
       UNROLL for (int r = 0; r < R; r++) {
         vi pair = pair_of(from[r] + 2 * j);
-        UNROLL for (int v = 0; v < SIDE * VECTORS; v++) sum[r][v] = j ? pair_dot(sum[r][v], w[v], pair) : pair_mul(w[v], pair);
+        UNROLL for (int v = 0; v < SIDE * VECTORS; v++) sum[r][v] = BY_PAIR_FIRST(j) ? pair_mul(w[v], pair) : pair_dot(sum[r][v], w[v], pair);
       }
     }
     UNROLL for (int v = 0; v < SIDE * VECTORS; v++) {
