@@ -160,6 +160,7 @@ export const responseObject = z.object({
   created_at: z.int(),
   completed_at: z.int().nullable(),
   status: z.enum(["in_progress", "completed", "incomplete", "failed"]),
+  access_programs: z.null(),
   background: z.literal(false),
   error: z.object({ code: z.string(), message: z.string() }).nullable(),
   incomplete_details: z.object({ reason: z.enum(["max_output_tokens", "content_filter"]) }).nullable(),

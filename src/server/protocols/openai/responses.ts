@@ -129,6 +129,7 @@ function skeleton(body: ResponseRequest): ResponseObject {
     created_at: Math.floor(Date.now() / 1000),
     completed_at: null,
     status: "in_progress",
+    access_programs: null,
     background: false,
     error: null,
     incomplete_details: null,
