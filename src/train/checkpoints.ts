@@ -12,12 +12,16 @@ const STATE = "weir-state.safetensors";
 export class Checkpoints {
   readonly directory: string;
   private readonly keep: number;
-  private readonly exporting: Omit<ExportOptions, "leaveOut">;
+  /** Writes what others load into the directory, replacing what is there. */
+  write: (path: string, trainer: Trainer) => void;
 
   constructor(directory: string, keep: number, exporting: Omit<ExportOptions, "leaveOut"> = {}) {
     this.directory = directory;
     this.keep = Math.max(1, keep);
-    this.exporting = exporting;
+    this.write = (path, trainer) => {
+      const leaveOut = trainer.built.context.constants;
+      exportModel(path, trainer.config, trainer.parameters, { ...exporting, leaveOut, replace: true });
+    };
     mkdirSync(directory, { recursive: true });
   }
 
@@ -37,8 +41,7 @@ export class Checkpoints {
   /** Writes the checkpoint of `step`, then removes what is more than K old. Throws where the disk refuses; older ones stay. */
   save(step: number, trainer: Trainer, memory: Memory, extra: Record<string, DeviceBuffer> = {}): string {
     const path = this.path(step);
-    const leaveOut = trainer.built.context.constants;
-    exportModel(path, trainer.config, trainer.parameters, { ...this.exporting, leaveOut, replace: true });
+    this.write(path, trainer);
     saveState(join(path, STATE), trainer, { ...memory, step }, extra);
     const whole = this.steps();
     for (const old of whole.slice(0, Math.max(0, whole.length - this.keep)))

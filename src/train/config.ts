@@ -52,6 +52,13 @@ const grpo = z.strictObject({
     .describe("what completions are rewarded for"),
 });
 
+const lora = z.strictObject({
+  rank: count.default(16).describe("rank of the two factors"),
+  alpha: positive.default(32).describe("the adapter is alpha/rank times their product"),
+  from: z.string().optional().describe("directory of an adapter of this rank and alpha to go on from"),
+  merge: z.boolean().default(false).describe("checkpoints hold whole models with the adapter merged in"),
+});
+
 export const SETTINGS = z.strictObject({
   method: z.enum(["pretrain", "sft", "grpo"]).describe("what kind of training"),
   out: z.string().min(1).describe("directory of the run: checkpoints, metrics.jsonl"),
@@ -110,6 +117,9 @@ export const SETTINGS = z.strictObject({
     })
     .prefault({})
     .describe("expert balance"),
+  lora: lora
+    .optional()
+    .describe("train a low-rank adapter on all linear layers, experts included, and not the weights"),
   grpo: grpo.prefault({}).describe("reinforcement learning; read when method is grpo"),
 });
 
@@ -180,6 +190,10 @@ export function readSettings(given: unknown): Settings {
   const settings = result.data;
   if ((settings.model === undefined) === (settings.architecture === undefined))
     throw new SettingsError("give either model (a directory to start from) or architecture (for fresh weights)");
+  if (settings.lora !== undefined && settings.model === undefined)
+    throw new SettingsError("lora adapts a model that is there: give model, not architecture");
+  if (settings.lora !== undefined && settings.method !== "sft" && settings.method !== "pretrain")
+    throw new SettingsError(`lora is for sft and pretrain; ${settings.method} trains all weights`);
   if (settings.architecture !== undefined && settings.tokenizer === undefined)
     throw new SettingsError("fresh weights need a tokenizer: make one with weir tokenizer train");
   return settings;

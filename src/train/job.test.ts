@@ -224,6 +224,19 @@ test("pretrain, then SFT, then GRPO, each from the model before; runs and data c
   assert.equal(again.status, 1, "a run that trains nothing fails");
   assert.match(again.stderr, /nothing to train/);
   const tuned = passes(settings("sft", { model: base, data: [{ path: at("chat.jsonl") }], steps: 40 }));
+  const adapted = passes(
+    settings("sft", {
+      out: at("runs/lora"),
+      model: base,
+      data: [{ path: at("chat.jsonl") }],
+      steps: 10,
+      lora: { rank: 4 },
+    }),
+  );
+  assert.ok(existsSync(join(adapted, "adapter_model.safetensors")) && !existsSync(join(adapted, "model.safetensors")));
+  const more = passes(at("sft.yaml"), "--set", "steps=12");
+  assert.equal(readMetrics(at("runs/lora")).length, 12, "goes on from its adapter");
+  assert.ok(existsSync(join(more, "adapter_config.json")));
   const grpo = { prompts: 4, samples: 4, max_tokens: 4, rewards: [{ name: "exact" }] };
   passes(settings("grpo", { model: tuned, data: [{ path: at("task.jsonl") }], steps: 4, lr: 1e-3, grpo }));
   const [first] = readMetrics(at("runs/grpo"));

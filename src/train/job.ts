@@ -15,11 +15,13 @@ import type { ChatFormat } from "../text/chat/format.ts";
 import { chatFormatNamed } from "../text/chat/select.ts";
 import { loadTokenizer } from "../text/load.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { exportAdapter, importAdapter } from "./adapter.ts";
 import { packBatch } from "./batch.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { type Settings, SettingsError } from "./config.ts";
 import { documentsOf, promptOf } from "./documents.ts";
 import { Grpo, type GrpoStats } from "./grpo.ts";
+import { Lora } from "./lora.ts";
 import { OBJECTIVES, type PolicyObjective } from "./policy-loss.ts";
 import { type Completion, exactReward, formatReward, languageReward, type Reward } from "./rewards.ts";
 import { type Rows, readRows, type TaskRow } from "./rows.ts";
@@ -114,23 +116,25 @@ export async function prepareJob(settings: Settings): Promise<Job> {
   const device = await openDevice({ device: settings.device, threads: settings.threads });
   const temperature = method === "grpo" ? settings.grpo.temperature : 1;
   const { optimizer: o } = settings;
+  const optimizer = {
+    kind: o.kind,
+    lr: settings.lr,
+    muonLr: o.muon_lr,
+    beta1: o.beta1,
+    beta2: o.beta2,
+    eps: 1e-8,
+    weightDecay: o.weight_decay,
+    maxGradNorm: o.max_grad_norm,
+  };
   const trainer = new Trainer(
     device,
     config,
     {
       maxTokens,
       maxPositions: longest,
-      optimizer: {
-        kind: o.kind,
-        lr: settings.lr,
-        muonLr: o.muon_lr,
-        beta1: o.beta1,
-        beta2: o.beta2,
-        eps: 1e-8,
-        weightDecay: o.weight_decay,
-        maxGradNorm: o.max_grad_norm,
-      },
-      biasSpeed: settings.balance.bias_speed ?? (method === "grpo" ? 0 : 1e-3),
+      optimizer,
+      frozen: settings.lora !== undefined,
+      biasSpeed: settings.balance.bias_speed ?? (method === "grpo" || settings.lora ? 0 : 1e-3),
       balanceAlpha: settings.balance.alpha,
       logitScale: 1 / temperature,
       givenRoutes: method === "grpo" && settings.grpo.keep_routing,
@@ -143,7 +147,10 @@ export async function prepareJob(settings: Settings): Promise<Job> {
     tokenizer: base.tokenizerSource,
     chatTemplate: chat?.jinja,
   });
-  const { schedule: s } = settings;
+  const { schedule: s, lora: l } = settings;
+  const lora = l && new Lora(trainer, { rank: l.rank, alpha: l.alpha, seed, optimizer });
+  if (lora && l.from !== undefined) importAdapter(l.from, lora);
+  if (lora && !l.merge) checkpoints.write = (path) => exportAdapter(path, lora, resolve(settings.model!));
   const options = {
     steps: settings.steps,
     lr: settings.lr,
@@ -173,7 +180,7 @@ export async function prepareJob(settings: Settings): Promise<Job> {
     ...job,
     secondsPerPass: measure(trainer, longest),
     run: async (report) =>
-      runSupervised(trainer, stream, checkpoints, { ...options, accumulation: settings.accumulation }, report),
+      runSupervised(trainer, stream, checkpoints, { ...options, accumulation: settings.accumulation, lora }, report),
   };
 }
 

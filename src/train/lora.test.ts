@@ -1,7 +1,12 @@
 // Adapters: nothing changes before training, only A and B learn, merging and unmerging are exact, A's and B's
 // gradients are those of the loss.
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
+import { openSafetensors } from "../checkpoint/safetensors.ts";
+import { exportAdapter, importAdapter } from "./adapter.ts";
 import { packBatch } from "./batch.ts";
 import { Lora } from "./lora.ts";
 import { tinyTrainer } from "./tiny.fixture.ts";
@@ -71,5 +76,42 @@ test("gradients of A and B against central differences of the loss", () => {
     const slope = (lossAt(kept + 1e-2) - lossAt(kept - 1e-2)) / 2e-2;
     lossAt(kept);
     assert.ok(Math.abs(slope / slopes[at] - 1) < 0.05, `${name}: ${slopes[at]}, differences give ${slope}`);
+  }
+});
+
+test("goes through a PEFT directory and comes back to the same bits; a frozen trainer keeps no optimiser", () => {
+  const directory = mkdtempSync(join(tmpdir(), "weir-lora-"));
+  try {
+    const make = () => {
+      const trainer = tinyTrainer({ frozen: true });
+      return { trainer, lora: new Lora(trainer, { rank: 4, alpha: 8, seed: 2, optimizer }) };
+    };
+    const { trainer, lora } = make();
+    assert.equal(Object.keys(trainer.states).length, 0);
+    assert.throws(() => trainer.applyUpdate(1e-2), /frozen/);
+    const batch = packBatch([{ ids: Int32Array.from({ length: 40 }, (_, t) => (t * 5) % 16) }]);
+    for (let step = 0; step < 3; step++) {
+      trainer.accumulate(batch, 1 / 39);
+      const { load } = lora.applyUpdate(1e-2);
+      assert.equal(
+        load.get(1)?.reduce((a, b) => a + b, 0),
+        80,
+      );
+    }
+    const path = join(directory, "adapter");
+    exportAdapter(path, lora, "some/model");
+    exportAdapter(path, lora, "some/model");
+    const { tensors } = openSafetensors(join(path, "adapter_model.safetensors"));
+    const stem = "base_model.model.model.layers.1.mlp.experts.3.down_proj";
+    assert.deepEqual(tensors.get(`${stem}.lora_A.weight`)?.shape, [4, 32]);
+    assert.deepEqual(tensors.get(`${stem}.lora_B.weight`)?.shape, [32, 4]);
+    const other = make();
+    importAdapter(path, other.lora);
+    for (const [name, buffer] of Object.entries(trainer.parameters))
+      assert.deepEqual(other.trainer.parameters[name].view(), buffer.view(), name);
+    const wrong = new Lora(other.trainer, { rank: 2, alpha: 8, seed: 2, optimizer });
+    assert.throws(() => importAdapter(path, wrong), /r is 4, not 2|: r/);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
   }
 });

@@ -1,5 +1,7 @@
 // Low-rank adapters on every linear layer, experts included (Hu et al. 2021): W = W₀ + (α/r)·B·A, with only A and B trained. The
 // weights are kept merged, so training, rollouts and serving run the programs they always run; A's and B's gradients follow from W's.
+
+import { expertNames } from "../model/weights.ts";
 import type { DeviceBuffer, Executable } from "../tensor/device.ts";
 import { copy } from "../tensor/ops/elementwise.ts";
 import { matmul } from "../tensor/ops/matmul.ts";
@@ -16,10 +18,12 @@ export interface LoraOptions {
 }
 
 export class Lora {
+  readonly options: LoraOptions;
+  /** Names of the adapted parameters, as the program has them. */
+  readonly adapted: string[];
   private readonly trainer: Trainer;
-  private readonly options: LoraOptions;
   /** W₀ of every adapted parameter. */
-  private readonly base = new Map<string, Float32Array>();
+  private readonly base = new Map<string, DeviceBuffer>();
   /** `lora_a.NAME` [(E,) r, in], `lora_b.NAME` [(E,) out, r] and the moments: what a resumed run needs. */
   readonly states: Record<string, DeviceBuffer> = {};
   /** Gradients of A and B by name, as `project` left them. */
@@ -37,9 +41,11 @@ export class Lora {
     this.trainer = trainer;
     this.options = { ...options, optimizer: { ...options.optimizer, kind: "adamw" } };
     const { device, parameters } = trainer;
-    const adapted = [...trainer.built.gradients.keys()].filter(({ name, shape }) =>
-      isMuonParameter(name, shape as number[]),
+    const adapted = [...trainer.built.gradients.keys()].filter(
+      ({ name, shape }) =>
+        isMuonParameter(name, shape as number[]) && (shape.length === 2 || expertNames(name, shape[0] as number)),
     );
+    this.adapted = adapted.map(({ name }) => name);
     const [merge, project] = [new Program("lora-merge"), new Program("lora-project")];
     const bindings: Record<string, DeviceBuffer> = {};
     const trained: { name: string; shape: number[] }[] = [];
@@ -48,7 +54,6 @@ export class Lora {
       const shape = dims as number[];
       const [batch, [out, inner]] = [shape.slice(0, -2), shape.slice(-2)];
       const weight = parameters[name];
-      this.base.set(name, (weight.view() as Float32Array).slice());
       const shapes = { a: [...batch, rank, inner], b: [...batch, out, rank] };
       const normal = gaussians(seed + i * 7919);
       const size = shapes.a.reduce((product, d) => product * d, 1);
@@ -56,7 +61,8 @@ export class Lora {
       const names = { a: `lora_a.${name}`, b: `lora_b.${name}` };
       bindings[names.a] = device.buffer("f32", shapes.a, values);
       bindings[names.b] = device.buffer("f32", shapes.b);
-      bindings[`base.${name}`] = device.buffer("f32", shape, this.base.get(name));
+      bindings[`base.${name}`] = device.buffer("f32", shape, (weight.view() as Float32Array).slice());
+      this.base.set(name, bindings[`base.${name}`]);
       bindings[name] = weight;
       bindings[`grad.${name}`] = trainer.buffer(`grad.${name}`);
       for (const key of ["a", "b"] as const) {
@@ -99,7 +105,7 @@ export class Lora {
   }
 
   /** One update of A and B from the trainer's accumulated gradients, in place of Trainer.applyUpdate; returns their norm. */
-  applyUpdate(lr: number): number {
+  applyUpdate(lr: number): { gradNorm: number; load: Map<number, Int32Array> } {
     const { beta1, beta2 } = this.options.optimizer;
     this.steps++;
     this.project();
@@ -108,9 +114,16 @@ export class Lora {
     set("rates", lr, 1 - beta1 ** this.steps, 1 - beta2 ** this.steps);
     set("before", 1);
     this.updateRun.run();
+    const load = this.trainer.takeLoad();
     this.trainer.discard();
     this.merge();
-    return this.updateRun.buffer("norm").view()[0];
+    return { gradNorm: this.updateRun.buffer("norm").view()[0], load };
+  }
+
+  /** After `states` have been read back: `steps` updates are done, and the weights carry the adapter. */
+  restore(steps: number): void {
+    this.steps = steps;
+    this.merge();
   }
 
   /** The weights with the adapter: the same bits every time. */
@@ -120,6 +133,12 @@ export class Lora {
 
   /** The weights without it: the very bits they had before. */
   unmerge(): void {
-    for (const [name, values] of this.base) (this.trainer.parameters[name].view() as Float32Array).set(values);
+    for (const [name, buffer] of this.base)
+      (this.trainer.parameters[name].view() as Float32Array).set(buffer.view() as Float32Array);
+  }
+  free(): void {
+    for (const run of [this.mergeRun, this.projectRun, this.updateRun]) run.free();
+    const factors = Object.keys(this.gradients).map((name) => this.states[name]);
+    for (const buffer of [...this.base.values(), ...factors, ...Object.values(this.gradients)]) buffer.free();
   }
 }

@@ -3,7 +3,9 @@
 import { packBatch, totalWeight } from "./batch.ts";
 import type { Checkpoints } from "./checkpoints.ts";
 import type { Grpo, GrpoStats, Prompt } from "./grpo.ts";
+import type { Lora } from "./lora.ts";
 import { rateFactor, type Schedule } from "./schedule.ts";
+import type { Memory } from "./state.ts";
 import type { DocumentStream, StreamPosition } from "./stream.ts";
 import type { StepResult, Trainer } from "./trainer.ts";
 
@@ -20,6 +22,8 @@ export interface RunOptions {
 export interface SupervisedOptions extends RunOptions {
   /** Packs per update. */
   accumulation: number;
+  /** Update this adapter of the trainer instead of its weights. */
+  lora?: Lora;
   /** A loss above this multiple of its smoothed value is a failure. Default 3. */
   explosion?: number;
 }
@@ -57,9 +61,14 @@ export function runSupervised(
   options: SupervisedOptions,
   report: (step: SupervisedStep) => void,
 ): void {
-  const { steps, lr, accumulation, saveEvery, explosion = 3 } = options;
+  const { steps, lr, accumulation, saveEvery, lora, explosion = 3 } = options;
   const schedule: Schedule = { ...options.schedule, totalSteps: steps };
-  const found = checkpoints.resume(trainer);
+  const resume = (): Memory | undefined => {
+    const memory = checkpoints.resume(trainer, lora?.states);
+    if (memory && lora) lora.restore(Number(memory.step));
+    return memory;
+  };
+  const found = resume();
   let done = Number(found?.step ?? 0);
   let smooth = Number(found?.smooth ?? 0);
   if (found) stream.position = found.stream as StreamPosition;
@@ -84,11 +93,11 @@ export function runSupervised(
     if (bad === undefined) {
       failures = 0;
       smooth = smooth === 0 ? loss : 0.95 * smooth + 0.05 * loss;
-      const { gradNorm, load } = trainer.applyUpdate(rate);
+      const { gradNorm, load } = (lora ?? trainer).applyUpdate(rate);
       done++;
       report({ step: done, lr: rate, loss, gradNorm, tokens, load, seconds: seconds() });
       if (done % saveEvery === 0 || done === steps)
-        checkpoints.save(done, trainer, { smooth, stream: stream.position });
+        checkpoints.save(done, trainer, { smooth, stream: stream.position }, lora?.states);
       continue;
     }
     trainer.discard();
@@ -98,7 +107,7 @@ export function runSupervised(
       report({ ...result, failure: `${bad}; the batch was left out` });
       continue;
     }
-    const back = rollbacks < ROLLBACKS ? checkpoints.resume(trainer) : undefined;
+    const back = rollbacks < ROLLBACKS ? resume() : undefined;
     if (!back)
       throw new RunError(
         `step ${done + 1}: ${bad}, ${failures} times in a row${rollbacks > 0 ? ` and after going back ${rollbacks} times` : ""}; lower the learning rate, or look for broken rows with weir data check`,

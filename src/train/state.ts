@@ -14,6 +14,8 @@ const bytesOf = (view: ArrayBufferView): Uint8Array => new Uint8Array(view.buffe
 /** Every buffer that makes up the state, by stored name. Gradients are zero between steps and are left out. */
 function parts(trainer: Trainer, extra: Record<string, DeviceBuffer>): Map<string, DeviceBuffer> {
   const found = new Map<string, DeviceBuffer>(Object.entries(extra));
+  // Frozen weights come from where they came from before.
+  if (trainer.options.frozen) return found;
   for (const [name, buffer] of Object.entries(trainer.parameters)) {
     if (!trainer.built.context.constants.has(name)) found.set(`parameter.${name}`, buffer);
   }

@@ -17,6 +17,8 @@ export interface TrainerOptions {
   balanceAlpha?: number;
   logitScale?: number;
   givenRoutes?: boolean;
+  /** The weights stay: gradients are there for adapters (lora.ts), and no optimiser is kept for the weights themselves. */
+  frozen?: boolean;
 }
 
 export interface StepResult {
@@ -54,10 +56,11 @@ export class Trainer {
     this.built = buildTraining(config, options);
     this.parameters = makeParameters(device, this.built.context, from);
     this.run = device.compile(this.built.program, this.parameters);
-    const trained = [...this.built.gradients.keys()].map((tensor) => ({
+    const all = [...this.built.gradients.keys()].map((tensor) => ({
       name: tensor.name,
       shape: tensor.shape as number[],
     }));
+    const trained = options.frozen ? [] : all;
     const bindings: Record<string, DeviceBuffer> = {};
     for (const { name } of trained) {
       bindings[name] = this.parameters[name];
@@ -108,7 +111,8 @@ export class Trainer {
 
   /** Applies the accumulated gradients at `lr` (and Muon's rate in proportion); returns their norm. Moves the selection biases. */
   applyUpdate(lr: number): { gradNorm: number; load: Map<number, Int32Array> } {
-    const { optimizer } = this.options;
+    const { optimizer, frozen } = this.options;
+    if (frozen) throw new Error("this trainer's weights are frozen; its adapter is what is updated");
     this.steps++;
     const set = (name: string, ...values: number[]): void =>
       (this.update.buffer(name).view() as Float32Array).set(values);
@@ -117,7 +121,7 @@ export class Trainer {
     set("muonRates", lr * ((optimizer.muonLr ?? optimizer.lr) / optimizer.lr), ...corrections);
     set("before", 1);
     this.update.run();
-    return { gradNorm: this.update.buffer("norm").view()[0], load: this.balance() };
+    return { gradNorm: this.update.buffer("norm").view()[0], load: this.takeLoad() };
   }
 
   /** Whether every accumulated gradient is a finite number. */
@@ -142,7 +146,7 @@ export class Trainer {
   }
 
   /** Reads and clears the expert loads, moving each selection bias by ±γ toward the mean load, outside differentiation. */
-  private balance(): Map<number, Int32Array> {
+  takeLoad(): Map<number, Int32Array> {
     const load = new Map<number, Int32Array>();
     for (const { layer } of this.built.context.routes) {
       const counts = this.run.buffer(`load.${layer}`).view() as Int32Array;
