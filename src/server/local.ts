@@ -12,10 +12,11 @@ import {
 } from "../engine/types.ts";
 import { FIM_MARKS, fillInMiddle } from "../text/chat/fim.ts";
 import { type AnswerParser, type AnswerStart, encodePrompt } from "../text/chat/format.ts";
-import type { Conversation, Delta } from "../text/conversation.ts";
+import type { Conversation, Delta, Tool } from "../text/conversation.ts";
 import { TextError } from "../text/errors.ts";
 import { invalid, ServerError } from "./errors.ts";
 import type { AnswerEnd, GenerationEvent, GenerationRequest, TokenReport, TokenText } from "./generation.ts";
+import { loosened } from "./loosened.ts";
 import type { LoadedModel } from "./model.ts";
 
 /** What answers requests: a local model or another server. */
@@ -64,6 +65,18 @@ function grammarOf(model: LoadedModel, request: GenerationRequest, conversation?
   if (format?.type === "json_schema") return { type: "json_schema", schema: format.schema };
   if (format?.type === "json_object") return { type: "json_object" };
   return undefined;
+}
+
+/** The same grammar with the tools' schemas loosened, where a tool is not strict; undefined where there is none to loosen. */
+function looserGrammar(grammar: Grammar | undefined, tools: Tool[] | undefined): Grammar | undefined {
+  if (grammar?.type !== "tools" || !tools?.some((tool) => !tool.strict)) return undefined;
+  const free = new Set(tools.filter((tool) => !tool.strict).map((tool) => tool.name));
+  return {
+    ...grammar,
+    tools: grammar.tools.map((tool) =>
+      free.has(tool.name) ? { ...tool, parameters: loosened(tool.parameters) } : tool,
+    ),
+  };
 }
 
 /** Parses one of the n answers and assigns tokens to the text they became. */
@@ -227,7 +240,7 @@ export class LocalBackend implements Backend {
         `The prompt has ${tokens.length} tokens; this model reads at most ${contextLength}.`,
         { field: request.input.kind === "chat" ? "messages" : "prompt" },
       );
-    const { first, events } = await this.#submit(generation);
+    const { first, events } = await this.#submit(generation, looserGrammar(generation.grammar, conversation?.tools));
     try {
       yield { type: "start", model: request.model, promptTokens: tokens.length };
       for (let next = await first; !next.done; next = await events.next()) {
@@ -249,11 +262,11 @@ export class LocalBackend implements Backend {
 
   /**
    * Starts a request. An engine in another thread refuses on the stream's first turn; a short wait lets that still become a
-   * status. Tools that are offered, not required, go without a grammar where the engine has none for them: the parser then
-   * does what it can.
+   * status. Tools that are not strict may say more than a grammar can hold: then they are held to what it can.
    */
   async #submit(
     request: GenerateRequest,
+    looser: Grammar | undefined,
   ): Promise<{ first: Promise<IteratorResult<EngineEvent>>; events: AsyncIterator<EngineEvent> }> {
     let timer: NodeJS.Timeout | undefined;
     try {
@@ -267,10 +280,8 @@ export class LocalBackend implements Backend {
       await Promise.race([first, patience]);
       return { first, events };
     } catch (error) {
-      const { grammar } = request;
-      const offered = grammar?.type === "tools" && grammar.choice === "auto";
-      if (!offered || !(error instanceof EngineError) || error.code !== "unsatisfiable_grammar") throw error;
-      return await this.#submit({ ...request, grammar: undefined });
+      if (!looser || !(error instanceof EngineError) || error.code !== "unsatisfiable_grammar") throw error;
+      return await this.#submit({ ...request, grammar: looser }, undefined);
     } finally {
       clearTimeout(timer);
     }

@@ -317,17 +317,3 @@ test("a client that goes away stops the computation, and what it used is on reco
   assert.equal(usage.requests, 2);
   assert.ok(usage.completionTokens > 0 && usage.completionTokens < 1000);
 });
-
-test("an engine without grammars still takes offered tools; what must be enforced is refused", async (t) => {
-  const plain = await startTestServer({}, { grammars: false });
-  t.after(() => plain.stop());
-  const openai = new OpenAI({ baseURL: `${plain.url}/v1`, apiKey: "none", maxRetries: 0 });
-  const request = { model: "tutor", messages: [{ role: "user" as const, content: "say a" }], tools: [weather] };
-  const answer = await openai.chat.completions.create(request);
-  assert.equal(answer.choices[0].message.content, "a");
-  for (const extra of [
-    { tool_choice: "required" as const },
-    { tools: undefined, response_format: { type: "json_object" as const } },
-  ])
-    await assert.rejects(openai.chat.completions.create({ ...request, ...extra }), OpenAI.BadRequestError);
-});

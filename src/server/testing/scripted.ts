@@ -160,8 +160,6 @@ export interface ScriptedOptions {
   /** Time between tokens; 0 gives them all at once. */
   tokenMs?: number;
   contextLength?: number;
-  /** False: the engine refuses every grammar. */
-  grammars?: boolean;
   weightBytes?: number;
   name?: string;
 }
@@ -217,8 +215,6 @@ export class ScriptedEngine implements Engine {
         `The prompt has ${prompt.length} tokens; this model reads at most ${this.model.contextLength}.`,
         "messages",
       );
-    if (request.grammar && this.#options.grammars === false)
-      throw new EngineError("unsatisfiable_grammar", "this engine was opened without grammars", "grammar");
     this.requests.push(request);
     if (this.requests.length > 100) this.requests.shift();
     return this.#run(request, prompt);
