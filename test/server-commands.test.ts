@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -60,6 +60,7 @@ test("wrong arguments end with 2 and say what to do", () => {
     [["keys", "revoke", "key_nope"], /there is no key/],
     [["serve"], /name a model/],
     [["serve", "--nonsense"], /nonsense/],
+    [["serve", "--tutor", "other", root], /--tutor other: the models here are/],
   ];
   for (const [args, text] of cases) {
     const { status, err } = run(home, ...args);
@@ -74,10 +75,20 @@ test("wrong arguments end with 2 and say what to do", () => {
   assert.match(open.err, /weir keys create/);
 });
 
+/** Exit code and output of a program. */
+async function output(program: string, args: string[]): Promise<{ code: number; text: string }> {
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+  let text = "";
+  child.stdout.on("data", (chunk: Buffer) => (text += chunk));
+  child.stderr.on("data", (chunk: Buffer) => (text += chunk));
+  const [code] = (await once(child, "close")) as [number];
+  return { code, text };
+}
+
 const trained = existsSync(join(root, "models/tutor"));
 if (!trained) console.log("server-commands.test: models/tutor is not here; weir start is not tried");
 else
-  test("weir start serves the tutor; the printed curl line works, the page answers, SIGTERM ends it", async (t) => {
+  test("weir start serves the tutor; the printed curl line and snippet work as printed, the page answers, SIGTERM ends it", async (t) => {
     const home = mkdtempSync(join(tmpdir(), "weir-start-"));
     const child = spawn(process.execPath, [weir, "start", "--port", "0", "--quiet"], {
       env: { ...process.env, WEIR_HOME: home },
@@ -86,13 +97,22 @@ else
     t.after(() => child.kill("SIGKILL"));
     let text = "";
     while (!text.includes("Ctrl-C")) text += ((await once(child.stdout, "data")) as [Buffer])[0];
-    const [, url, type, body] = /^curl (\S+) -H "(Content-Type: [^"]+)" -d '([^']+)'$/m.exec(text)!;
-    const [name, value] = type.split(": ");
-    const response = await fetch(url, { method: "POST", headers: { [name]: value }, body });
-    assert.equal(response.status, 200);
-    const answer = (await response.json()) as { model: string; choices: { message: { content: string } }[] };
+    const curl = /^curl .*$/m.exec(text)![0];
+    const url = /http:\S+/.exec(curl)![0];
+    // The shell runs the line as a person would paste it.
+    const asked = await output("sh", ["-c", `${curl} --silent --show-error`]);
+    assert.equal(asked.code, 0, asked.text);
+    const answer = JSON.parse(asked.text) as { model: string; choices: { message: { content: string } }[] };
     assert.equal(answer.model, "tutor");
     assert.ok(answer.choices[0].message.content.length > 0);
+    const snippet = /^import OpenAI[\s\S]*?^console.*$/m.exec(text)![0];
+    // Inside the repository, so that it finds the client.
+    const folder = mkdtempSync(join(root, "node_modules", ".snippet-"));
+    t.after(() => rmSync(folder, { recursive: true, force: true }));
+    writeFileSync(join(folder, "snippet.mjs"), snippet);
+    const printed = await output(process.execPath, [join(folder, "snippet.mjs")]);
+    assert.equal(printed.code, 0, printed.text);
+    assert.match(printed.text, /\S/);
     const page = await fetch(new URL("/", url));
     assert.ok(page.status === 200 || page.status === 503, "the page, or the word that it is not built");
     child.kill("SIGTERM");

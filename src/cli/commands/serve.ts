@@ -19,6 +19,8 @@ MODEL 为模型目录或 GGUF 文件；可用 NAME=PATH 指定名称。
   --require-keys    every request needs a key of 'weir keys', every person an account 必须使用密钥与账户
   --weights TYPE    hold float weights as f32, q8_0 or q4_0 权重存储类型
   --context N       most tokens per conversation 上下文长度
+  --tutor NAME      the page marks this model's steps right or wrong and has exercises (for a model trained by the
+                    r1 recipe) 为该模型开启逐步批改与练习
   --data DIR        default $WEIR_HOME or ~/.weir 数据目录
   --quiet           no log lines 不输出日志`,
   async run(args) {
@@ -32,6 +34,7 @@ MODEL 为模型目录或 GGUF 文件；可用 NAME=PATH 指定名称。
         "require-keys": { type: "boolean", default: false },
         weights: { type: "string" },
         context: { type: "string" },
+        tutor: { type: "string" },
         data: { type: "string" },
         quiet: { type: "boolean", default: false },
       },
@@ -50,6 +53,8 @@ MODEL 为模型目录或 GGUF 文件；可用 NAME=PATH 指定名称。
     }
     if (Object.keys(models).length === 0)
       throw new UsageError("name a model (weir serve PATH) or give a --config with models");
+    if (values.tutor !== undefined && !Object.hasOwn(models, values.tutor))
+      throw new UsageError(`--tutor ${values.tutor}: the models here are ${Object.keys(models).join(", ")}`);
     const config = parseConfig(
       {
         ...base,
@@ -62,7 +67,7 @@ MODEL 为模型目录或 GGUF 文件；可用 NAME=PATH 指定名称。
       },
       values.config ?? "the arguments",
     );
-    await runServer({ config, loadEngine });
+    await runServer({ config, loadEngine, tutor: values.tutor });
     return 0;
   },
 } satisfies Command;
