@@ -18,8 +18,19 @@ export interface Figure {
 
 export type Report = (figure: Figure) => void;
 
+/** What the command line asks of suites that have such choices; others ignore it. */
+export interface SuiteOptions {
+  /** One case alone. */
+  only?: string;
+  rounds?: number;
+  /** Where models that were written stay for the next run. */
+  keep?: string;
+  /** Cases too large for every machine too. */
+  large?: boolean;
+}
+
 /** A suite: bench/suites/NAME.ts exports one as its default. */
-export type Suite = (report: Report) => Promise<void>;
+export type Suite = (report: Report, options: SuiteOptions) => Promise<void>;
 
 /**
  * Seconds of one call: the fastest of several rounds of at least `milliseconds` each. Interleave peers by calling this for each in turn

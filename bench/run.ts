@@ -1,21 +1,30 @@
-// npm run bench -- SUITE… [--json]: runs bench/suites/SUITE.ts and prints a table, or one JSON line per figure. A figure that falls
+// npm run bench -- SUITE… [--json] [--only CASE] [--rounds N] [--keep FOLDER] [--large]: runs bench/suites/SUITE.ts and prints a table, or one JSON line per figure. A figure that falls
 // short of its need is marked; that is a finding, not a failure: the exit code tells only whether the suites ran.
 import { globSync } from "node:fs";
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
-import type { Figure, Suite } from "./figure.ts";
+import type { Figure, Suite, SuiteOptions } from "./figure.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: "boolean", default: false } },
+  options: {
+    json: { type: "boolean", default: false },
+    only: { type: "string" },
+    rounds: { type: "string" },
+    keep: { type: "string" },
+    large: { type: "boolean" },
+  },
 });
 const known = globSync("suites/*.ts", { cwd: import.meta.dirname })
   .map((file) => basename(file, ".ts"))
   .sort();
+const options: SuiteOptions = { ...values, rounds: values.rounds === undefined ? undefined : Number(values.rounds) };
 const wrong = positionals.filter((name) => !known.includes(name));
 if (positionals.length === 0 || wrong.length > 0) {
   if (wrong.length > 0) console.error(`bench: no suite ${wrong.join(", ")}`);
-  console.error(`usage: npm run bench -- SUITE… [--json]; suites: ${known.join(", ") || "none yet"}`);
+  console.error(
+    `usage: npm run bench -- SUITE… [--json] [--only CASE] [--rounds N]; suites: ${known.join(", ") || "none yet"}`,
+  );
   process.exit(2);
 }
 
@@ -57,6 +66,6 @@ for (const name of positionals) {
         ]),
       );
     }
-  });
+  }, options);
 }
 process.exit(0); // a peer may leave threads behind
