@@ -91,6 +91,16 @@ export const smallConfigs: Record<string, Record<string, unknown>> = {
   },
 };
 
+/** V4 with windows so short that a few dozen tokens fill them; the publisher's `compress_ratios` cannot say this. */
+export const shortWindowsV4 = {
+  ...smallConfigs.deepseek_v4,
+  compress_ratios: undefined,
+  compress_rates: { compressed_sparse_attention: 4, heavily_compressed_attention: 32 },
+  layer_types: ["sliding", "heavily_compressed", "compressed_sparse", "heavily_compressed"].map(
+    (type) => `${type}_attention`,
+  ),
+};
+
 /** A generator of numbers in [0, 1): the same seed gives the same sequence everywhere. */
 export function randomNumbers(seed: number): () => number {
   let state = seed >>> 0;
@@ -103,8 +113,7 @@ export function randomNumbers(seed: number): () => number {
 }
 
 /** A model with every tensor its configuration implies, prediction modules included where the format can hold them. */
-export function smallModel(family: string, seed = 1): ModelSource {
-  const config = parseConfig(smallConfigs[family]);
+export function smallModel(family: string, seed = 1, config = parseConfig(smallConfigs[family])): ModelSource {
   const random = randomNumbers(seed);
   const tensors = new Map(
     tensorSpecs(config, { mtp: family !== "deepseek_v4" }).map(({ name, shape }) => {

@@ -5,6 +5,7 @@ import type { ModelConfig } from "../checkpoint/config.ts";
 import { quantize, type WritableType } from "../checkpoint/quantize.ts";
 import { countParameters } from "../checkpoint/tensors.ts";
 import { buildInference, buildSampler, type InferenceOptions } from "../model/inference.ts";
+import type { ServingWindows } from "../model/serving-windows.ts";
 import { loadParameter } from "../model/weights.ts";
 import type { Device, DeviceBuffer, Executable } from "../tensor/device.ts";
 import { DTYPES, type Dtype, isPacked, unpackedDtype } from "../tensor/dtype.ts";
@@ -91,6 +92,10 @@ export class ServedModel {
   readonly device: Device;
   readonly weightBytes: number;
   readonly moeLayers: number[];
+  /** V4's compressed windows, by tokens per entry; none elsewhere. */
+  readonly windows: ReadonlyMap<number, ServingWindows>;
+  /** Names of the states that hold the pages: each has the same number of rows per page for all pages. */
+  private readonly caches: string[];
   private readonly owned: DeviceBuffer[] = [];
 
   constructor(
@@ -136,6 +141,10 @@ export class ServedModel {
     }
     this.weightBytes = bytes;
     this.run = device.compile(program, bindings);
+    this.windows = model.cache?.windows ?? new Map();
+    this.caches = program.tensors
+      .filter(({ kind, viewOf, name }) => kind === "state" && !viewOf && name.startsWith("cache."))
+      .map(({ name }) => name);
     this.moeLayers = model.routes.map(({ layer }) => layer);
     this.sampler = device.compile(buildSampler(config.vocabSize, maxSequences, ALTERNATIVES), {
       logits: this.run.buffer("logits"),
@@ -171,16 +180,8 @@ export class ServedModel {
   /** Bytes of cache per token, all layers. */
   get cacheBytesPerToken(): number {
     let bytes = 0;
-    for (const name of this.cacheNames()) bytes += this.run.buffer(name).view().byteLength;
+    for (const name of this.caches) bytes += this.run.buffer(name).view().byteLength;
     return bytes / (this.options.pages * this.options.pageSize);
-  }
-
-  private cacheNames(): string[] {
-    const a = this.config.attention;
-    const kinds = a.kind === "latent" ? ["latent"] : ["keys", "values"];
-    return this.config.layerTypes.flatMap((_, layer) =>
-      kinds.map((kind) => `cache.model.layers.${layer}.self_attn.${kind}`),
-    );
   }
 
   get parameters(): { total: number; active: number } {

@@ -5,6 +5,7 @@ import type { Dtype } from "../tensor/dtype.ts";
 import { quantizeRows, takesQuantized } from "../tensor/ops/activations.ts";
 import { linear, linearQuantized } from "../tensor/ops/linear.ts";
 import { type Dim, dim, type Program, type Register, type Tensor } from "../tensor/program.ts";
+import type { ServingWindows } from "./serving-windows.ts";
 
 /** Where keys and values of earlier tokens live when serving. Shapes: tensor/ops/cache.ts. */
 export interface CacheInputs {
@@ -18,6 +19,8 @@ export interface CacheInputs {
   /** i32 [T]: the cache row each token is written to. */
   slots: Tensor;
   dtype: "f32" | "bf16" | "i8";
+  /** Compressed entries by tokens per entry; V4. */
+  windows?: ReadonlyMap<number, ServingWindows>;
 }
 
 export interface ModelInputs {
@@ -33,14 +36,18 @@ export interface ModelInputs {
   windows?: Map<number, WindowInputs>;
 }
 
-/** Indices of windows.ts as inputs of a program. */
-export interface WindowInputs {
-  /** How many windows a run has. */
+/** Which tokens the windows of a run pool. */
+export interface CompressionInputs {
+  /** How many windows a run completes. */
   count: Register;
   /** i32 [W, slots]. */
   sources: Tensor;
-  /** i32 [W]. */
+  /** i32 [W]: the position of each window's first token. */
   positions: Tensor;
+}
+
+/** Indices of windows.ts as inputs of a training program. */
+export interface WindowInputs extends CompressionInputs {
   /** i32 [T]. */
   first: Tensor;
   visible: Tensor;

@@ -8,9 +8,9 @@ import { openCheckpoint } from "../checkpoint/model-directory.ts";
 import { openSafetensors, readTensor } from "../checkpoint/safetensors.ts";
 import type { Device } from "../tensor/device.ts";
 import { NativeDevice } from "../tensor/native.ts";
-import { type OpDefinition, ops } from "../tensor/op.ts";
 import { ReferenceDevice } from "../tensor/reference.ts";
 import { WasmDevice } from "../tensor/wasm.ts";
+import { withTorchTies } from "./torch-ties.fixture.ts";
 import { buildTraining, fillRows } from "./training.ts";
 import { loadParameter, saveParameter, type TensorSource } from "./weights.ts";
 
@@ -100,72 +100,6 @@ function compare(
   }
   run.free();
   return errors;
-}
-
-/**
- * The k best of `scores` as PyTorch's CPU topk picks them among equals: libstdc++'s nth_element on (value, index) pairs by value
- * alone. Index scores are exactly 0 for many keys at once, and then the pick decides the logits; Weir's own rule (the lower position)
- * is as good but gives other numbers.
- */
-function torchTopK(scores: number[], k: number): number[] {
-  const queue = scores.map((value, index) => ({ value, index }));
-  const before = (a: number, b: number): boolean => queue[a].value > queue[b].value;
-  const swap = (a: number, b: number): void => {
-    [queue[a], queue[b]] = [queue[b], queue[a]];
-  };
-  let [first, last] = [0, queue.length];
-  const nth = k - 1;
-  while (last - first > 3) {
-    const [a, b, c] = [first + 1, first + Math.floor((last - first) / 2), last - 1];
-    const median = before(a, b) ? (before(b, c) ? b : before(a, c) ? c : a) : before(a, c) ? a : before(b, c) ? c : b;
-    swap(first, median);
-    let [low, high] = [first + 1, last];
-    for (;;) {
-      while (before(low, first)) low++;
-      high--;
-      while (before(first, high)) high--;
-      if (!(low < high)) break;
-      swap(low, high);
-      low++;
-    }
-    if (low <= nth) first = low;
-    else last = low;
-  }
-  const rest = queue.slice(first, last);
-  for (let i = 1; i < rest.length; i++)
-    for (let j = i; j > 0 && rest[j].value > rest[j - 1].value; j--) [rest[j], rest[j - 1]] = [rest[j - 1], rest[j]];
-  return [...queue.slice(0, first), ...rest, ...queue.slice(last)].slice(0, k).map(({ index }) => index);
-}
-
-/** Runs `work` with the reference implementation of select_top_k choosing as PyTorch does among `total` candidates a document. */
-function withTorchTies<T>(total: number, work: () => T): T {
-  const op = ops.get("select_top_k") as { reference: OpDefinition["reference"] };
-  const own = op.reference;
-  op.reference = ({ inputs, outputs, floats: [scale] }) => {
-    const [q, w, keys, first, count] = inputs.map(({ data }) => data);
-    const [rows, heads, width] = inputs[0].shape;
-    const topK = outputs[0].shape[1];
-    const out = outputs[0].data as Int32Array;
-    for (let t = 0; t < rows; t++) {
-      const scores = Array.from({ length: total }, (_, s) => {
-        if (s >= count[t]) return Number.NEGATIVE_INFINITY;
-        let sum = 0;
-        for (let h = 0; h < heads; h++) {
-          let dot = 0;
-          for (let i = 0; i < width; i++) dot += q[(t * heads + h) * width + i] * keys[(first[t] + s) * width + i];
-          sum += w[t * heads + h] * Math.max(0, dot);
-        }
-        return sum * scale;
-      });
-      const chosen = torchTopK(scores, Math.min(topK, total)).filter((s) => s < count[t]);
-      for (let i = 0; i < topK; i++) out[t * topK + i] = i < chosen.length ? first[t] + chosen[i] : -1;
-    }
-  };
-  try {
-    return work();
-  } finally {
-    op.reference = own;
-  }
 }
 
 const passes = (name: string, errors: Record<string, number>): void => {

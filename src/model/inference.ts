@@ -9,6 +9,7 @@ import { sample } from "../tensor/ops/sample.ts";
 import { dim, Program } from "../tensor/program.ts";
 import { ModelContext } from "./context.ts";
 import { trunk } from "./forward.ts";
+import { servingWindows } from "./serving-windows.ts";
 import { finalNorm, headWeight } from "./transformer.ts";
 
 export interface InferenceOptions {
@@ -46,6 +47,8 @@ export function buildInference(config: ModelConfig, options: InferenceOptions): 
   const sampled = program.register("R", maxSampled);
   const index = (name: string, max: number, min = 0) => program.input(name, "i32", [dim(rows)], { min, max });
   const pageTable = program.input("pageTable", "i32", [maxSequences, maxPositions / pageSize], { min: 0, max: pages });
+  const a = config.attention;
+  const windows = a.kind === "compressed" ? servingWindows(program, rows, pageTable, a, options) : undefined;
   const context = new ModelContext({
     program,
     config,
@@ -58,6 +61,7 @@ export function buildInference(config: ModelConfig, options: InferenceOptions): 
       sequences: index("sequences", maxSequences),
       slots: index("slots", pages * pageSize, -1),
       dtype: options.cacheDtype,
+      windows,
     },
     maxPositions,
     dtypeOf: options.dtypeOf,

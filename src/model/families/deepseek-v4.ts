@@ -9,18 +9,22 @@ import type {
   RopeConfig,
 } from "../../checkpoint/config.ts";
 import { type Attended, attention, gatherAttention, mergeAttention } from "../../tensor/ops/attention.ts";
+import { cacheColumns, cacheWrite, pagedAttention } from "../../tensor/ops/cache.ts";
 import { concatColumns, rowMatmul } from "../../tensor/ops/columns.ts";
 import { add } from "../../tensor/ops/elementwise.ts";
 import { headLinear } from "../../tensor/ops/head-linear.ts";
 import { affineSigmoid, hyperGates } from "../../tensor/ops/hyper.ts";
 import { linear } from "../../tensor/ops/linear.ts";
 import { rmsNorm } from "../../tensor/ops/norm.ts";
-import { compressWindows, selectTopK } from "../../tensor/ops/select.ts";
-import { dim, ProgramError, type Tensor } from "../../tensor/program.ts";
-import type { ModelContext, WindowInputs } from "../context.ts";
+import { compressWindows, pagedSelectTopK, selectTopK } from "../../tensor/ops/select.ts";
+import { dim, maxDim, type Tensor } from "../../tensor/program.ts";
+import type { CacheInputs, ModelContext, WindowInputs } from "../context.ts";
+import { remember } from "../layers/cached-attention.ts";
 import { experts, V4 } from "../layers/feed-forward.ts";
 import { rotary } from "../layers/rotary.ts";
 import { embed } from "../transformer.ts";
+
+const wholeWindows = (ctx: ModelContext, ratio: number): WindowInputs => ctx.inputs.windows?.get(ratio) as WindowInputs;
 
 /** Entries of `width` pooled from windows, normalised and rotated at their window's first position: [W, width]. */
 function compress(
@@ -32,11 +36,23 @@ function compress(
   slices: 1 | 2,
   rope: RopeConfig,
 ): Tensor {
-  const windows = ctx.inputs.windows?.get(ratio) as WindowInputs;
+  const serving = ctx.cache?.windows?.get(ratio);
+  const windows = serving ?? wholeWindows(ctx, ratio);
   const columns = slices * width;
   const kv = ctx.linear(x, `${at}.wkv`, columns);
   const gate = ctx.linear(x, `${at}.wgate`, columns);
-  const pooled = compressWindows(kv, gate, ctx.weight(`${at}.ape`, [ratio, columns]), windows.sources);
+  const kept = (name: string): Tensor =>
+    ctx.program.state(`window.${at}.${name}`, "f32", [
+      maxDim((ctx.cache as CacheInputs).pageTable.shape[0]) * (serving?.ring ?? 0),
+      columns,
+    ]);
+  const state = serving && { kv: kept("kv"), gate: kept("gate") };
+  const pooled = compressWindows(kv, gate, ctx.weight(`${at}.ape`, [ratio, columns]), windows.sources, state);
+  if (serving && state) {
+    // After the windows of this step have read what earlier steps kept.
+    cacheWrite([kv], state.kv, serving.keep);
+    cacheWrite([gate], state.gate, serving.keep);
+  }
   const normed = rmsNorm(pooled, ctx.weight(`${at}.norm.weight`, [width]), ctx.config.rmsNormEps);
   return rotary(ctx, normed, rope, { start: width - rope.dim, name: "rope.compress", positions: windows.positions });
 }
@@ -54,25 +70,59 @@ function attendEntries(
 ): Attended {
   const rope = ctx.config.compressRope as RopeConfig;
   const ratio = sparse ? a.sparseRate : a.heavyRate;
-  const windows = ctx.inputs.windows?.get(ratio) as WindowInputs;
-  const entries = compress(ctx, x, `${at}.compressor`, a.headDim, ratio, sparse ? 2 : 1, rope);
-  let seen = windows.list;
-  if (sparse) {
-    const { heads, headDim, topK } = a.indexer;
-    const keys = compress(ctx, x, `${at}.indexer.compressor`, headDim, ratio, 2, rope);
+  const serving = ctx.cache?.windows?.get(ratio);
+  const { heads, headDim, topK } = a.indexer;
+  const scale = a.headDim ** -0.5;
+  /** Entries of this run; when serving, the cache that they are added to. */
+  const entriesOf = (name: string, width: number): Tensor => {
+    const entries = compress(ctx, x, `${at}.${name}`, width, ratio, sparse ? 2 : 1, rope);
+    if (!serving) return entries;
+    const { pages, dtype } = ctx.cache as CacheInputs;
+    const rows = pages * serving.pageSize;
+    const cache = ctx.program.state(`cache.${at}.${name}`, dtype, [rows, cacheColumns(dtype, width)]);
+    return cacheWrite([entries], cache, serving.slots);
+  };
+  const choose = (): Tensor => {
+    const keys = entriesOf("indexer.compressor", headDim);
     const queries = ctx
       .linear(compressedQuery, `${at}.indexer.wq_b`, heads * headDim)
       .reshape(...ctx.shape(heads, headDim));
     const turned = rotary(ctx, queries, rope, { start: headDim - rope.dim, name: "rope.compress" });
     const weights = ctx.linear(x, `${at}.indexer.weights_proj`, heads);
-    const rows = { first: windows.first, count: windows.visible };
-    seen =
-      ctx.givenSelections.get(layer) ??
-      selectTopK(turned, weights, keys, rows, { topK, scale: (headDim * heads) ** -0.5 });
-    ctx.selections.push({ layer, rows: seen });
+    const options = { topK, scale: (headDim * heads) ** -0.5 };
+    if (serving) {
+      const rows = { pageTable: serving.table, rowSeq: (ctx.cache as CacheInputs).sequences, rowPos: serving.last };
+      return pagedSelectTopK(turned, weights, keys, rows, { ...options, pageSize: serving.pageSize });
+    }
+    const { first, visible } = wholeWindows(ctx, ratio);
+    return ctx.givenSelections.get(layer) ?? selectTopK(turned, weights, keys, { first, count: visible }, options);
+  };
+  const entries = entriesOf("compressor", a.headDim);
+  const selected = sparse ? choose() : undefined;
+  if (selected) ctx.selections.push({ layer, rows: selected });
+  if (serving) {
+    const { sequences } = ctx.cache as CacheInputs;
+    return pagedAttention(
+      { q, keys: entries, pageTable: serving.table, rowSeq: sequences, rowPos: serving.last, selected },
+      { kvHeads: 1, keyWidth: a.headDim, valueWidth: a.headDim, pageSize: serving.pageSize, scale },
+    );
   }
-  const shared = entries.reshape(dim(windows.count), 1, a.headDim);
-  return gatherAttention(q, shared, shared, seen, { scale: a.headDim ** -0.5 });
+  const { count, list } = wholeWindows(ctx, ratio);
+  const shared = entries.reshape(dim(count), 1, a.headDim);
+  return gatherAttention(q, shared, shared, selected ?? list, { scale });
+}
+
+/** Attention over the latest tokens, whose shared key and value rows are kv [T, headDim]. */
+function attendWindow(ctx: ModelContext, q: Tensor, kv: Tensor, at: string, a: CompressedAttention): Attended {
+  const options = { scale: a.headDim ** -0.5, window: a.slidingWindow };
+  if (ctx.cache) {
+    const { pageSize, pageTable, sequences } = ctx.cache;
+    const rows = { pageTable, rowSeq: sequences, rowPos: ctx.inputs.positions };
+    const widths = { kvHeads: 1, keyWidth: a.headDim, valueWidth: a.headDim, pageSize };
+    return pagedAttention({ q, keys: remember(ctx, `${at}.window`, kv), ...rows }, { ...widths, ...options });
+  }
+  const shared = kv.reshape(...ctx.shape(1, a.headDim));
+  return attention(q, shared, shared, ctx.inputs.starts as Tensor, options);
 }
 
 /** The attention sub-layer over normalised x [T, d]. */
@@ -84,7 +134,6 @@ function compressedAttention(
   a: CompressedAttention,
   type: LayerType,
 ): Tensor {
-  if (ctx.cache) throw new ProgramError("deepseek_v4 has no serving program: its window state is not kept in pages");
   const { rmsNormEps: eps, hiddenSize } = ctx.config;
   const sliding = type === "sliding";
   const rope = sliding ? ctx.config.rope : (ctx.config.compressRope as RopeConfig);
@@ -100,18 +149,18 @@ function compressedAttention(
     .reshape(...ctx.shape(a.heads, a.headDim));
   const q = turn(rmsNorm(heads, null, eps));
   const kv = turn(rmsNorm(ctx.linear(x, `${at}.wkv`, a.headDim), ctx.weight(`${at}.norm.weight`, [a.headDim]), eps));
-  const shared = kv.reshape(...ctx.shape(1, a.headDim));
-  const window = attention(q, shared, shared, ctx.inputs.starts as Tensor, {
-    scale: a.headDim ** -0.5,
-    window: a.slidingWindow,
-  });
+  const window = attendWindow(ctx, q, kv, at, a);
   const entries = sliding
     ? null
     : attendEntries(ctx, x, q, compressedQuery, at, layer, a, type === "compressed_sparse");
   const { out } = mergeAttention(window, entries, ctx.weight(`${at}.attn_sink`, [a.heads]));
   const inner = (a.heads / a.oGroups) * a.headDim;
   const groups = turn(out, true).reshape(...ctx.shape(a.oGroups, inner));
-  const wo = ctx.weight(`${at}.wo_a.weight`, [a.oGroups * a.oLoraRank, inner]).reshape(a.oGroups, a.oLoraRank, inner);
+  const shape = [a.oGroups, a.oLoraRank, inner];
+  // Packed weights are laid out by group, so a serving program must know the groups; checkpoints and trainers know one matrix.
+  const wo = ctx.cache
+    ? ctx.weight(`${at}.wo_a.weight`, shape)
+    : ctx.weight(`${at}.wo_a.weight`, [a.oGroups * a.oLoraRank, inner]).reshape(...shape);
   return ctx.linear(headLinear(groups, wo).reshape(...ctx.shape(a.oGroups * a.oLoraRank)), `${at}.wo_b`, hiddenSize);
 }
 
