@@ -58,14 +58,19 @@ export function operate(s: Scratch, op: Operator, a: number, b: number): number 
 
 /**
  * Works the expression out. The scratchpad shows the expression, then per operation its procedure and the shorter
- * expression that is left (`=19*3-5`). A single operation on natural numbers shows its procedure only.
+ * expression that is left (`=19*3-5`). A single operation on natural numbers shows itself and its procedure.
  */
 export function workOut(s: Scratch, e: Expression): number {
   if (typeof e === "number") return e;
   const result = value(e);
   if (size(e) === 1 && result >= 0) {
     const { op, left, right } = e;
-    if ((left as number) >= 0 && (right as number) >= 0) return operate(s, op, left as number, right as number);
+    if ((left as number) >= 0 && (right as number) >= 0) {
+      const from = s.lines.length;
+      operate(s, op, left as number, right as number);
+      s.head(print(e), from);
+      return result;
+    }
   }
   s.say(print(e));
   let rest: Expression = e;

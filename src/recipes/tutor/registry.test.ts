@@ -15,7 +15,7 @@ import { needsBox, verify } from "./verify.ts";
 const SEEDS = 500;
 
 /** Longest trace by class, in characters (about as many tokens): docs/tutor-tasks.md has the distributions. */
-const LONGEST = { A: 220, B: 360, C: 360, D: 360, manners: 360 } as const;
+const LONGEST = { A: 220, B: 360, C: 360, D: 640, manners: 360 } as const;
 
 function* samples(id: string): Generator<Problem> {
   const s = SKILLS.find((k) => k.id === id)!;

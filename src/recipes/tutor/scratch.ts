@@ -7,9 +7,8 @@
 //   347*6:7*6+0=42;4*6+4=28;3*6+2=20;=2082       digit * digit + carry
 //   7385/4:07=4*1+3;33=4*8+1;18=4*4+2;25=4*6+1;=1846r1   remainder and next digit = divisor * digit + remainder
 
-/** Whether a sum or difference is small enough to be said at once: numbers up to 20, a digit and two digits, 100 and two. */
-const atOnce = (a: number, b: number): boolean =>
-  (a <= 20 && b <= 20) || (a < 100 && b < 10) || (a < 10 && b < 100) || (a === 100 && b < 100);
+/** Whether a sum or difference is small enough to be said at once: numbers of two digits, and 100 with one of them. */
+const atOnce = (a: number, b: number): boolean => (a < 100 && b < 100) || (a === 100 && b < 100);
 
 export class Scratch {
   readonly lines: string[] = [];
@@ -21,6 +20,11 @@ export class Scratch {
   /** Says what is left, unless the last line said just that. */
   state(line: string): void {
     if (this.lines[this.lines.length - 1] !== line) this.lines.push(line);
+  }
+
+  /** Puts what is asked before the lines that started at `from`, unless the first of them says it: `7*8=56`. */
+  head(line: string, from: number): void {
+    if (!this.lines[from].startsWith(`${line}=`)) this.lines.splice(from, 0, line);
   }
 
   /** Characters so far, line ends included. */
@@ -75,7 +79,7 @@ export class Scratch {
   private times(a: number, b: number): number {
     const product = a * b;
     if (a < b && b >= 10) [a, b] = [b, a];
-    if (a < 10 || b <= 1 || isPowerOfTen(b)) {
+    if (a < 10 || b <= 1 || isPowerOfTen(b) || (product < 100 && b < 10)) {
       this.say(`${a}*${b}=${product}`);
       return product;
     }
@@ -111,7 +115,7 @@ export class Scratch {
     const remainder = a - quotient * b;
     const result = remainder ? `${quotient}r${remainder}` : `${quotient}`;
     const text = String(a);
-    const known = b < 10 ? quotient < 10 : a < 100;
+    const known = b < 10 && quotient < 10;
     if (b === 1 || (isPowerOfTen(b) && remainder === 0) || known) this.say(`${a}/${b}=${result}`);
     else if (b < 10) {
       this.say(procedure("/", a, b)!);
@@ -120,6 +124,14 @@ export class Scratch {
       this.say(`${a}/${b}=${result}`);
     }
     return { quotient, remainder };
+  }
+
+  /** The remainder of a > 0 by b > 0 without a closing line; a divisor that fits once is taken away. */
+  remainder(a: number, b: number): number {
+    if (b < 10 || (isPowerOfTen(b) && a % b === 0)) return this.divide(a, b).remainder;
+    if (a < 2 * b) return a < b ? a : this.minus(a, b);
+    this.longDivide(String(a), b);
+    return a % b;
   }
 
   /** Long division by two digits or more: for each quotient digit a trial `chunk/b~digit`, its product, its difference. */

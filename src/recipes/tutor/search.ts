@@ -12,8 +12,7 @@
 //   8:0,16,1;6+5=11,6-5=1                       1 fits
 //   8*(6-5)*3=24
 
-import { type Expression, node, type Operator, print, value } from "./expression.ts";
-import type { Random } from "./random.ts";
+import { type Expression, node, type Operator, value } from "./expression.ts";
 
 /** Products from here on are not tried. */
 const TOO_BIG = 200;
@@ -68,6 +67,7 @@ export function tryThree(items: readonly Item[], t: number): Found {
   const lines: string[] = [`${items.map((i) => i.value).join(" ")}>${t}`];
   for (let i = 0; i < 3; i++) {
     const c = items[i];
+    if (items.slice(0, i).some((d) => d.value === c.value)) continue;
     const [a, b] = items.filter((_, j) => j !== i);
     const wanted = needs(c, t);
     const tried: string[] = [];
@@ -85,20 +85,24 @@ export function tryThree(items: readonly Item[], t: number): Found {
 }
 
 interface Branch extends Found {
+  /** Sets one number aside: what it leaves for the others to make. */
   first: string;
-  /** Taking one number off the target, rather than putting two numbers together first. */
-  backward: boolean;
+  rank: number;
 }
 
-/** Every first move with four numbers, in the order in which a solver should prefer them, each followed to its end. */
+/**
+ * The first moves with four numbers in the order in which they are tried, each followed to its end: dividing the target by a
+ * number, then taking the difference, then the sum, then the product; within each the numbers in their order, equal ones once.
+ * Three branches solve nine in ten of random targets, so that a search without any foresight ends soon.
+ */
 export function branches(items: readonly Item[], t: number): Branch[] {
-  const out: (Branch & { rank: number })[] = [];
+  const out: Branch[] = [];
+  const seen = new Set<string>();
   items.forEach((d, i) => {
     const rest = items.filter((_, j) => j !== i);
+    const v = d.value;
     for (const w of needs(d, t)) {
       if (w.n < 1 || w.n >= TOO_BIG) continue;
-      const below = tryThree(rest, w.n);
-      const v = d.value;
       const [first, rank] =
         w.n === t / v && v > 1
           ? [`${t}/${v}=${w.n}`, 0]
@@ -106,39 +110,24 @@ export function branches(items: readonly Item[], t: number): Branch[] {
             ? [t >= v ? `${t}-${v}=${w.n}` : `${v}-${t}=${w.n}`, 1]
             : w.n === t + v
               ? [`${t}+${v}=${w.n}`, 2]
-              : [`${t}*${v}=${w.n}`, 4];
-      out.push({ ...below, first, backward: true, rank, solution: below.solution && w.close(below.solution) });
+              : [`${t}*${v}=${w.n}`, 3];
+      if (seen.has(first)) continue;
+      seen.add(first);
+      const below = tryThree(rest, w.n);
+      out.push({ ...below, first, rank, solution: below.solution && w.close(below.solution) });
     }
   });
-  for (let i = 0; i < items.length; i++)
-    for (let j = i + 1; j < items.length; j++)
-      for (const r of results(items[i], items[j])) {
-        const rest = items.filter((_, k) => k !== i && k !== j);
-        const below = tryThree([{ value: r.value, e: r.e }, ...rest], t);
-        out.push({ ...below, first: r.text, backward: false, rank: 3 });
-      }
   return out.sort((a, b) => a.rank - b.rank);
 }
 
-/** A search among four numbers with at most two dead ends before the branch that works; undefined when none works. */
-export function searchFour(rng: Random, numbers: readonly number[], t: number): Found | undefined {
-  const items = numbers.map(item);
-  const all = branches(items, t);
-  const good = all.find((b) => b.solution !== undefined);
-  if (!good) return undefined;
-  const seen = new Set<string>();
-  const dead = rng.shuffle(
-    all.filter((b) => {
-      // Equal numbers give the same branch twice.
-      const name = `${b.first} ${[...b.lines[0]].sort().join("")}`;
-      if (b.solution !== undefined || !b.backward || seen.has(name)) return false;
-      return seen.add(name);
-    }),
-  );
-  const mood = rng.next();
-  const detours = dead.slice(0, mood < 0.5 ? 0 : mood < 0.8 ? 1 : 2);
+/** The search among four numbers, dead ends included; undefined when more than `most` branches would be needed. */
+export function searchFour(numbers: readonly number[], t: number, most: number): Found | undefined {
+  const all = branches(numbers.map(item), t).slice(0, most);
+  const good = all.findIndex((b) => b.solution !== undefined);
+  if (good < 0) return undefined;
   const lines = [`${numbers.join(" ")}>${t}`];
-  for (const d of detours) lines.push(d.first, ...d.lines, "x");
-  lines.push(good.first, ...good.lines, `${print(good.solution!)}=${t}`);
-  return { lines, solution: good.solution };
+  for (const dead of all.slice(0, good)) lines.push(dead.first, ...dead.lines, "x");
+  const { first, lines: rest, solution } = all[good];
+  lines.push(first, ...rest);
+  return { lines, solution };
 }

@@ -84,6 +84,8 @@ class Marker {
   }
 
   judge(line: string): Judgement {
+    // A quotation claims nothing.
+    if (line.trimStart().startsWith('"')) return RIGHT;
     const text = withoutFunctions(line.replace(/\s+/g, ""));
     return (
       this.procedure(text) ??
@@ -94,6 +96,7 @@ class Marker {
       this.function(text) ??
       this.proportion(text) ??
       this.list(text) ??
+      this.comparison(text) ??
       this.equality(text) ??
       RIGHT
     );
@@ -112,6 +115,16 @@ class Marker {
     const at = dueParts.findIndex((p, i) => p !== parts[i]);
     const expected = at < 0 ? (dueParts.at(-1) ?? "") : dueParts[at];
     return wrong(expected, (at < 0 ? parts.at(-1) : parts[at]) || "\u2014");
+  }
+
+  /** `18<24`, `24=24` behind a value compare it with a goal. */
+  private comparison(text: string): Judgement | undefined {
+    const m = /^(.+)=(-?\d{1,12})([<>])(-?\d{1,12})$/.exec(text);
+    if (!m || text.includes(";")) return undefined;
+    const value = this.equality(`${m[1]}=${m[2]}`);
+    if (value && !value.ok) return value;
+    const [a, b] = [BigInt(m[2]), BigInt(m[4])];
+    return (m[3] === "<" ? a < b : a > b) ? RIGHT : wrong(`${a}${a < b ? "<" : a > b ? ">" : "="}${b}`, text);
   }
 
   private trial(text: string): Judgement | undefined {
@@ -191,7 +204,7 @@ class Marker {
   private list(text: string): Judgement | undefined {
     const parts = text.split(/[;,]/);
     if (parts.length < 2 || !parts.some((p) => p.includes("="))) return undefined;
-    return parts.map((p) => this.equality(p) ?? RIGHT).find((j) => !j.ok) ?? RIGHT;
+    return parts.map((p) => this.comparison(p) ?? this.equality(p) ?? RIGHT).find((j) => !j.ok) ?? RIGHT;
   }
 
   private equality(text: string): Judgement | undefined {

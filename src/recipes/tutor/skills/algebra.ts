@@ -63,7 +63,8 @@ const system = make("system", "B", 3, 2.5, (rng, level, s, language) => {
   const g = greatest(Math.abs(b), Math.abs(d));
   const scale = (m: number, k: number, l: number, r: number): [number, number] => {
     if (m === 1) return [k, r];
-    const right = s.multiply(r, m);
+    s.say(`(${twoUnknowns(k, l, r)})*${m}`);
+    const right = Math.abs(r * m) < 100 ? r * m : s.multiply(r, m);
     s.say(twoUnknowns(k * m, l * m, right));
     return [k * m, right];
   };

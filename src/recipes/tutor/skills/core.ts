@@ -104,6 +104,7 @@ export function division(
       const [a, b] = draw(rng, level);
       const s = new Scratch();
       const { quotient, remainder } = s.divide(a, b);
+      s.head(`${a}/${b}`, 0);
       return finish({
         skill: id,
         level,

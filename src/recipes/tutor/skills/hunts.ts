@@ -48,6 +48,16 @@ function target(rng: Random, numbers: readonly number[]): number | undefined {
   return items[0] as number;
 }
 
+/** The operations of an expression from the innermost outwards: `97-85=12`, `43-12=31`. */
+function operationsOf(e: Expression): string[] {
+  if (typeof e === "number") return [];
+  const text = `${print(node(e.op, value(e.left), value(e.right)))}=${value(e)}`;
+  return [...operationsOf(e.left), ...operationsOf(e.right), text];
+}
+
+/** Searches that need more branches than this are drawn again: their traces would not fit the context. */
+const MOST_BRANCHES = 5;
+
 function making(
   rng: Random,
   s: Scratch,
@@ -56,11 +66,12 @@ function making(
   numbers: readonly number[],
   t: number,
 ): Drawn | undefined {
-  const found = numbers.length === 3 ? tryThree(numbers.map(item), t) : searchFour(rng, numbers, t);
+  const found = numbers.length === 3 ? tryThree(numbers.map(item), t) : searchFour(numbers, t, MOST_BRANCHES);
   if (!found?.solution) return undefined;
   for (const line of found.lines) s.say(line);
   const expression = print(found.solution);
-  if (numbers.length === 3) s.say(`${expression}=${t}`);
+  s.say(operationsOf(found.solution).join(";"));
+  s.say(`${expression}=${t}`);
   const wording = ask(rng, family, language, { l: list(rng, numbers, language), t: `${t}` });
   const key = `${[...numbers].sort((a, b) => a - b).join(" ")}>${t}`;
   return { key, wording, answer: { kind: "make", numbers: [...numbers], target: t }, result: expression };
@@ -90,14 +101,14 @@ const twentyFour = make("points24", "D", 2, 2, (rng, level, s, language) => {
 const SMALL_SUM = 24;
 
 const sumProduct = make("sum-product", "D", 3, 1.2, (rng, level, s, language) => {
-  const top = [12, 25, 40][level - 1];
+  const top = [9, 12, 20][level - 1];
   const [a, b] = [rng.int(1, top), rng.int(1, top)].sort((x, y) => x - y);
   const sum = a + b;
   const product = a * b;
   if (sum <= SMALL_SUM) {
     s.say(`${sum}>${product}`);
     const tries: string[] = [];
-    for (let k = 1; k <= a; k++) tries.push(`${k}*${sum - k}=${k * (sum - k)}`);
+    for (let k = 1; k <= a; k++) tries.push(`${k}*${sum - k}=${compared(k * (sum - k), product)}`);
     s.say(tries.join(";"));
   } else {
     // (x-y)^2 = s^2-4p
@@ -123,6 +134,10 @@ const sumProduct = make("sum-product", "D", 3, 1.2, (rng, level, s, language) =>
     result: values.join(", "),
   };
 });
+
+/** A value beside the goal, so that whether to stop can be seen at once: `18<24`, `24=24`. */
+const compared = (value: number, goal: number): string =>
+  `${value}${value < goal ? "<" : value > goal ? ">" : "="}${goal}`;
 
 const puzzles: readonly ((rng: Random, level: number, s: Scratch, language: Language) => Drawn)[] = [
   // The smallest number with given remainders: go through the numbers that fit the larger divisor.
@@ -159,7 +174,8 @@ const puzzles: readonly ((rng: Random, level: number, s: Scratch, language: Lang
     const sum = tens + ones;
     const more = 9 * (ones - tens);
     const tries: string[] = [];
-    for (let k = Math.max(1, sum - 9); k <= tens; k++) tries.push(`${sum - k}${k}-${k}${sum - k}=${9 * (sum - 2 * k)}`);
+    for (let k = Math.max(1, sum - 9); k <= tens; k++)
+      tries.push(`${sum - k}${k}-${k}${sum - k}=${compared(9 * (sum - 2 * k), more)}`);
     s.say(`${sum}>${more}`);
     s.say(tries.join(";"));
     const result = `${tens}${ones}`;
@@ -177,7 +193,7 @@ const puzzles: readonly ((rng: Random, level: number, s: Scratch, language: Lang
     const product = n * (n + 1);
     s.say(`>${product}`);
     const tries: string[] = [];
-    for (let k = n < 10 ? 1 : n - (n % 10); k <= n; k++) tries.push(`${k}*${k + 1}=${k * (k + 1)}`);
+    for (let k = n < 10 ? 1 : n - (n % 10); k <= n; k++) tries.push(`${k}*${k + 1}=${compared(k * (k + 1), product)}`);
     s.say(tries.join(";"));
     const values = [`${n}`, `${n + 1}`];
     return {
@@ -246,13 +262,13 @@ const puzzles: readonly ((rng: Random, level: number, s: Scratch, language: Lang
       let found = "";
       for (const ops of all) {
         const e = write(ops);
-        tries.push(`${print(e)}=${value(e)}`);
+        tries.push(`${print(e)}=${compared(value(e), t)}`);
         if (value(e) === t) {
           found = print(e);
           break;
         }
       }
-      if (tries.length > 20) continue;
+      if (tries.length > 14) continue;
       const gaps = rng.pick(["_", "_", "__", "?", "( )"]);
       const g = `${numbers.join(` ${gaps} `)} = ${t}`;
       s.say(`${numbers.join(" ")}>${t}`);

@@ -510,7 +510,10 @@ const check = manner("check", 2.5, (rng, s, language) => {
     steps = expressionSolution(rng, e, kind === "states", wrongAt);
   }
   if (steps.length === 0 || (wrongAt > 0 && steps[wrongAt - 1].written === steps[wrongAt - 1].right)) return undefined;
+  if (kind !== "bare") s.say(question);
   for (let i = 0; i < (wrongAt || steps.length); i++) {
+    // What was written and what is due stand close together, so that a difference can be seen.
+    s.say(`${i + 1})"${steps[i].written}"`);
     steps[i].prove(s);
     s.say(`${i + 1})${steps[i].right} ${i + 1 === wrongAt ? "wrong" : "ok"}`);
   }

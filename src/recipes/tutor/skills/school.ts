@@ -17,7 +17,7 @@ import {
 } from "../phrases-school.ts";
 import type { Answer, Language, Skill } from "../problem.ts";
 import type { Random } from "../random.ts";
-import { formatDecimal, formatRational, rational } from "../rational.ts";
+import { divide, formatDecimal, formatRational, multiply, rational } from "../rational.ts";
 import { Scratch } from "../scratch.ts";
 import type { Wording } from "../wording.ts";
 import { anyLanguage, type Draft, finish, ofLength, upTo } from "./common.ts";
@@ -27,7 +27,7 @@ import { DAY, UNITS, type Unit, WEEK } from "./facts.ts";
 export const greatest = (a: number, b: number): number => (b === 0 ? Math.abs(a) : greatest(b, a % b));
 
 /** Longest trace, in characters; rare exercises that need more are drawn again. */
-const LONGEST_TRACE = 360;
+const LONGEST_TRACE: Readonly<Record<Skill["class"], number>> = { A: 360, B: 360, C: 360, D: 620, manners: 360 };
 
 /** A skill of class B or C: `draw` makes everything but the name. */
 export function make(
@@ -47,7 +47,7 @@ export function make(
       for (;;) {
         const scratch = new Scratch();
         const drawn = draw(rng, level, scratch, anyLanguage(rng));
-        if (scratch.length <= LONGEST_TRACE) return finish({ ...drawn, skill: id, level, scratch });
+        if (scratch.length <= LONGEST_TRACE[skillClass]) return finish({ ...drawn, skill: id, level, scratch });
       }
     },
   };
@@ -101,10 +101,7 @@ const negatives = expressionSkill("negative", "B", 4, 2, (rng, level) => {
 /** gcd(a, b) with its lines; 1 is recognised as soon as a remainder of 1 appears. */
 export function gcdLines(s: Scratch, a: number, b: number): number {
   if (a < b) [a, b] = [b, a];
-  while (b > 1) {
-    const { remainder } = s.divide(a, b);
-    [a, b] = [b, remainder];
-  }
+  while (b > 1) [a, b] = [b, s.remainder(a, b)];
   return b === 1 ? 1 : a;
 }
 
@@ -532,15 +529,29 @@ const nameOf = (rng: Random, u: Unit, language: Language): string =>
 const quantity = (n: string | number, unit: string, language: Language): string =>
   language === "zh" ? `${n}${unit}` : `${n} ${String(n) === "1" && unit.length > 4 ? unit.slice(0, -1) : unit}`;
 
+/** Moves the point one place at a time, all on one line: `2.7*100=27*10=270`. */
+function shift(s: Scratch, n: string, power: number, op: "*" | "/"): string {
+  let line = `${n}${op}${power}`;
+  let value = rational(BigInt(unscaled(n)), 10n ** BigInt(places(n)));
+  for (let left = power / 10; left >= 1; left /= 10) {
+    value = op === "*" ? multiply(value, rational(10)) : divide(value, rational(10));
+    line += `=${formatDecimal(value)}${left > 1 ? op + left : ""}`;
+  }
+  s.say(line);
+  return formatDecimal(value);
+}
+
 const units = make("units", "B", 3, 1.2, (rng, level, s, language) => {
   const [large, small, factor] = rng.pick(UNITS);
   const [a, b] = [nameOf(rng, large, language), nameOf(rng, small, language)];
-  s.say(`1${large.short}=${factor}${small.short}`);
+  const rate = (): void => s.say(`1${large.short}=${factor}${small.short}`);
   const kind = level === 1 ? rng.pick(["down", "up"] as const) : rng.pick(["down", "up", "both"] as const);
   const decimalFactor = factor !== 60 && factor !== 24 && factor !== 7 && factor !== 3600;
   if (kind === "both") {
     const n = rng.int(1, level === 2 ? 9 : 30);
     const m = rng.int(1, factor - 1);
+    s.say(`${n}${large.short}${m}${small.short}>${small.short}`);
+    rate();
     s.say(`${n}*${factor}+${m}`);
     s.multiply(n, factor);
     s.say(`=${n * factor}+${m}`);
@@ -555,19 +566,28 @@ const units = make("units", "B", 3, 1.2, (rng, level, s, language) => {
       decimalFactor && level > 1 && rng.chance(0.5)
         ? decimal(upTo(rng, 3), rng.int(1, factor === 10 ? 1 : 2))
         : `${upTo(rng, level)}`;
-    s.say(`${n}*${factor}`);
-    const scaled = unscaled(n) * factor;
+    s.say(`${n}${large.short}>${small.short}`);
+    rate();
     let result: string;
-    if (n.includes(".") || decimalFactor) result = decimal(scaled, places(n));
-    else result = `${s.multiply(Number(n), factor)}`;
-    s.say(`=${result}`);
+    if (n.includes(".") || decimalFactor) result = shift(s, n, factor, "*");
+    else {
+      s.say(`${n}*${factor}`);
+      result = `${s.multiply(Number(n), factor)}`;
+      s.say(`=${result}`);
+    }
     const wording = ask(rng, CONVERT, language, { q: quantity(n, a, language), u: b });
     return { key: `${n}${large.short} ${small.short}`, wording, answer: number(exact(result)), result };
   }
   const n = decimalFactor && level > 1 ? upTo(rng, 4) : upTo(rng, level === 1 ? 1 : 2) * factor;
-  s.say(`${n}/${factor}`);
-  const result = decimalFactor ? formatDecimal(rational(n, factor)) : `${s.divide(n, factor).quotient}`;
-  s.say(`=${result}`);
+  s.say(`${n}${small.short}>${large.short}`);
+  rate();
+  let result: string;
+  if (decimalFactor) result = shift(s, `${n}`, factor, "/");
+  else {
+    s.say(`${n}/${factor}`);
+    result = `${s.divide(n, factor).quotient}`;
+    s.say(`=${result}`);
+  }
   const wording = ask(rng, CONVERT, language, { q: quantity(n, b, language), u: a });
   return { key: `${n}${small.short} ${large.short}`, wording, answer: number(exact(result)), result };
 });

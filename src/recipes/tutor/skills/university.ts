@@ -1,6 +1,6 @@
 // Class C without the stories: derivatives and integrals of polynomials, determinants, matrix times vector, counting, probability.
 
-import { type Expression, node, workOut } from "../expression.ts";
+import { type Expression, node, print, workOut } from "../expression.ts";
 import { ask } from "../phrases.ts";
 import {
   ARRANGE,
@@ -81,6 +81,18 @@ const derivative = make("derivative", "C", 3, 1.5, (rng, level, s, language) => 
   return { key: `${polynomialText(p)} ${x}`, wording, answer: number(result), result: `${result}` };
 });
 
+/** `2x^3/3+10x^2/2`: each power raised and divided, nothing cancelled yet. */
+function powerRule(p: Polynomial): string {
+  let text = "";
+  for (let power = p.length - 1; power >= 0; power--) {
+    const c = p[power];
+    if (c === 0) continue;
+    const head = polynomialText([...Array<number>(power + 1).fill(0), c]);
+    text += `${text !== "" && c > 0 ? "+" : ""}${head}${power > 0 ? `/${power + 1}` : ""}`;
+  }
+  return text;
+}
+
 const integral = make("integral", "C", 3, 1.5, (rng, level, s, language) => {
   const degree = level === 1 ? 1 : level === 2 ? rng.int(1, 2) : rng.int(2, 3);
   const p: number[] = [];
@@ -100,6 +112,7 @@ const integral = make("integral", "C", 3, 1.5, (rng, level, s, language) => {
     common = (common / greatest(common, need)) * need;
   });
   const big = [0, ...p.map((c, i) => (c * common) / (i + 1))];
+  s.say(`F(x)=${powerRule(p)}`);
   s.say(`F(x)=${common === 1 ? polynomialText(big) : `(${polynomialText(big)})/${common}`}`);
   const over = common === 1 ? "" : `/${common}`;
   const at = (x: number): number => {
@@ -138,6 +151,28 @@ const cross = (a: number, d: number, b: number, c: number): Expression => node("
 const entry = (rng: Random, level: number): number =>
   (level === 1 ? rng.int(1, 9) : rng.int(0, 9) * (rng.chance(0.2) ? -1 : 1)) || 0;
 
+/** `1*3-0*1=3-0=3`: products of single digits on one line, signs settled on the way; larger entries are worked out. */
+function crossLine(s: Scratch, a: number, d: number, b: number, c: number): number {
+  const e = cross(a, d, b, c);
+  if ([a, b, c, d].some((n) => Math.abs(n) > 9)) return workOut(s, e);
+  return sumLine(s, e, [a * d || 0, -b * c || 0], node("-", a * d || 0, b * c || 0));
+}
+
+/** The expression, its products, and the running sum of the terms, on one line. */
+function sumLine(s: Scratch, e: Expression, terms: readonly number[], products?: Expression): number {
+  const shown: string[] = [print(e)];
+  if (products !== undefined) shown.push(print(products));
+  const left = [...terms];
+  while (left.length > 1) {
+    const text = left.map((t, i) => (i > 0 && t >= 0 ? `+${t}` : `${t}`)).join("");
+    // 5-(-3) is first written as 5+3.
+    if (products === undefined || left[1] > 0) shown.push(text);
+    left.splice(0, 2, left[0] + left[1]);
+  }
+  s.say([...new Set([...shown, `${left[0]}`])].join("="));
+  return left[0];
+}
+
 const determinant2 = make("determinant2", "C", 3, 1, (rng, level, s, language) => {
   const e = (): number => (level === 3 ? entry(rng, 3) * rng.pick([1, 1, 2]) || rng.int(1, 12) : entry(rng, level));
   const [a, b, c, d] = [e(), e(), e(), e()];
@@ -146,7 +181,7 @@ const determinant2 = make("determinant2", "C", 3, 1, (rng, level, s, language) =
     [c, d],
   ];
   s.say(bracketRows(rows, ","));
-  const result = workOut(s, cross(a, d, b, c));
+  const result = crossLine(s, a, d, b, c);
   const wording = ask(rng, DETERMINANT, language, { e: typedMatrix(rng, rows) });
   return { key: bracketRows(rows, ","), wording, answer: number(result), result: `${result}` };
 });
@@ -158,22 +193,20 @@ const determinant3 = make("determinant3", "C", 2, 1.8, (rng, level, s, language)
   s.say(bracketRows(rows, ","));
   // Along the first row; a minor is needed only where its entry is not 0.
   const terms: number[] = [];
-  const minor = (factor: number, sign: number, m: Expression): void => {
+  const minor = (factor: number, sign: number, m: readonly [number, number, number, number]): void => {
     if (factor === 0) return;
-    const value = workOut(s, m);
+    const value = crossLine(s, ...m);
     const k = sign * factor;
+    if (Math.abs(k) > 1 && Math.abs(k * value) > 99) s.multiply(k, value);
     s.say(`${k}*${value < 0 ? `(${value})` : value}=${k * value || 0}`);
-    terms.push(k * value || 0);
+    if (value !== 0) terms.push(k * value);
   };
-  minor(a, 1, cross(e, i, f, h));
-  minor(b, -1, cross(d, i, f, g));
-  minor(c, 1, cross(d, h, e, g));
+  minor(a, 1, [e, i, f, h]);
+  minor(b, -1, [d, i, f, g]);
+  minor(c, 1, [d, h, e, g]);
   const total = terms.slice(1).reduce<Expression>((sum, t) => node("+", sum, t), terms[0] ?? 0);
-  let result = 0;
-  if (typeof total === "number") {
-    result = total;
-    s.say(`det=${result}`);
-  } else result = workOut(s, total);
+  const result = typeof total === "number" ? total : workOut(s, total);
+  s.say(`det=${result}`);
   const wording = ask(rng, DETERMINANT, language, { e: typedMatrix(rng, rows) });
   return { key: bracketRows(rows, ","), wording, answer: number(result), result: `${result}` };
 });
@@ -185,9 +218,12 @@ const matrixVector = make("matrix-vector", "C", 3, 1, (rng, level, s, language) 
   s.say(`${bracketRows(rows, ",")}*(${v.join(",")})`);
   const result = rows.map((row) => {
     const products = row.map((c, i): Expression => node("*", c, v[i]));
-    return workOut(
+    const e = products.slice(1).reduce<Expression>((sum, t) => node("+", sum, t), products[0]);
+    if ([...row, ...v].some((c) => Math.abs(c) > 9)) return workOut(s, e);
+    return sumLine(
       s,
-      products.slice(1).reduce<Expression>((sum, t) => node("+", sum, t), products[0]),
+      e,
+      row.map((c, i) => c * v[i] || 0),
     );
   });
   s.say(`(${result.join(",")})`);
