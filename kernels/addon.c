@@ -365,6 +365,22 @@ static napi_value run_async(napi_env env, napi_callback_info info) {
   return promise;
 }
 
+/* profile(program, instructions): two seconds per instruction since the last call; see weir_program_profile. */
+static napi_value profile(napi_env env, napi_callback_info info) {
+  ARGUMENTS(2)
+  program_box *box = live_program(env, arg[0]);
+  void *data;
+  int64_t bytes;
+  napi_value buffer;
+  if (!box || !view_of(env, arg[1], &data, &bytes, &buffer)) return 0;
+  if (bytes / 16 != weir_program_instructions(box->program)) {
+    throw_error(env, "addon: profile: two numbers per instruction");
+    return 0;
+  }
+  if (weir_program_profile(box->program, data) < 0) throw_error(env, "addon: profile: no clock or no memory");
+  return 0;
+}
+
 /* free(program): now, or when the run in progress ends. */
 static napi_value free_program(napi_env env, napi_callback_info info) {
   ARGUMENTS(1)
@@ -477,7 +493,7 @@ NAPI_MODULE_INIT() {
     napi_callback function;
   } functions[] = {
       {"isas", isas}, {"device", device}, {"threads", threads}, {"allocate", allocate}, {"detach", detach}, {"program", program},
-      {"bind", bind}, {"run", run}, {"runAsync", run_async}, {"free", free_program}, {"packBytes", pack_bytes}, {"pack", pack},
+      {"bind", bind}, {"run", run}, {"runAsync", run_async}, {"profile", profile}, {"free", free_program}, {"packBytes", pack_bytes}, {"pack", pack},
 #ifndef _WIN32
       {"mapFile", map_file},
 #endif

@@ -203,8 +203,21 @@ static void copy_left(const product *g, int64_t r0, int64_t r1, int64_t k0, int6
   }
   for (int64_t r = r0; r < r1; r += MR, into += MR * KC) {
     const float *from = g->a + r + k0 * g->ka;
-    int64_t n = r1 - r < MR ? r1 - r : MR;
-    for (int64_t k = 0; k < kc; k++) for (int64_t i = 0; i < MR; i++) into[k * MR + i] = i < n ? from[k * g->ka + i] : 0;
+    int64_t n = r1 - r < MR ? r1 - r : MR, k = 0;
+    /* Whole vectors, of which the next store overwrites what is too much, as long as reading one stays inside a. */
+    int64_t safe = r + VF <= g->m ? kc : g->ka >= VF ? (k0 + kc < g->k ? kc : kc - 1) : 0;
+    for (; k < safe; k++) vf_store(into + k * MR, vf_load(from + k * g->ka));
+    for (; k < kc; k++) for (int64_t i = 0; i < MR; i++) into[k * MR + i] = i < n ? from[k * g->ka + i] : 0;
+  }
+}
+
+/* Rows k … end of both factors, as far as a task reads them, asked for before they are needed: where both lie by k (weight gradients), they
+ * come from memory in pieces of a few columns, which no processor guesses. */
+static void fetch_rows(const product *g, int64_t k, int64_t end, int64_t r0, int64_t r1, int64_t n0, int64_t n1) {
+  for (; k < end; k++) {
+    const float *a = g->a + k * g->ka, *b = (const float *)g->b + k * g->ldb;
+    for (int64_t r = r0; r < r1; r += LINE) __builtin_prefetch(a + r, 0, 2);
+    for (int64_t n = n0; n < n1; n += LINE) __builtin_prefetch(b + n, 0, 2);
   }
 }
 
@@ -212,7 +225,9 @@ static void start_rows(const product *g, int64_t r0, int64_t r1, int64_t n0, int
   for (int64_t r = r0; r < r1; r++) {
     float *c = g->c + r * g->ldc;
     const float *residual = g->residual ? g->residual + r * g->ldc : NULL;
-    for (int64_t n = n0; n < n1; n++) c[n] = (residual ? residual[n] : 0) + (g->bias ? g->bias[n] : 0);
+    if (residual && g->bias) for (int64_t n = n0; n < n1; n++) c[n] = residual[n] + g->bias[n];
+    else if (residual || g->bias) memmove(c + n0, (residual ? residual : g->bias) + n0, (size_t)(n1 - n0) * sizeof(float));
+    else memset(c + n0, 0, (size_t)(n1 - n0) * sizeof(float));
   }
 }
 
@@ -220,13 +235,14 @@ static void finish_rows(const product *g, int64_t r0, int64_t r1, int64_t n0, in
   for (int64_t r = r0; r < r1; r++) {
     float *c = g->c + r * g->ldc;
     const float *add = g->add ? g->add + r * g->ldc : NULL;
-    for (int64_t n = n0; n < n1; n++) c[n] = g->alpha * c[n] + (add ? g->beta * add[n] : 0);
+    if (add) for (int64_t n = n0; n < n1; n++) c[n] = g->alpha * c[n] + g->beta * add[n];
+    else for (int64_t n = n0; n < n1; n++) c[n] *= g->alpha;
   }
 }
 
 /* Rows r0 … r1 times panels p0 … p1: one task. */
 static void product_task(const product *g, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
-  float left[TASK_ROWS * KC] __attribute__((aligned(64)));
+  float left[TASK_ROWS * KC + VF] __attribute__((aligned(64)));
   float panel[PANEL * KC] __attribute__((aligned(64)));
   float edge[TASK_ROWS * PANEL] __attribute__((aligned(64)));
   int64_t n1 = p1 * PANEL < g->n ? p1 * PANEL : g->n, rows = r1 - r0;
@@ -244,7 +260,10 @@ static void product_task(const product *g, int64_t r0, int64_t r1, int64_t p0, i
   int packed = g->dtype == WEIR_PACKED + WEIR_F32;
   int copied = g->gather || (rows > MR && p1 - p0 >= 3) || (g->ka != 1 && rows > 1);
   /* A single row: shallow blocks of several panels side by side. */
-  int64_t side = rows == 1 ? WIDE : 1, depth = KC / side;
+  int64_t side = rows == 1 ? WIDE : 1;
+  /* Factors that lie by k are taken in shallower blocks, so that a block and the next, on its way, fit the second-level cache. */
+  int ahead = g->ka != 1 && rows > 1;
+  int64_t depth = ahead ? KC / 2 : KC / side;
   for (int64_t k0 = 0; k0 < g->k; k0 += depth) {
     int64_t kc = g->k - k0 < depth ? g->k - k0 : depth;
     int load = started || k0 > 0;
@@ -261,6 +280,10 @@ static void product_task(const product *g, int64_t r0, int64_t r1, int64_t p0, i
         continue;
       }
       const float *b = prepare_panel(g, p, k0, kc, panel);
+      if (ahead) {
+        int64_t next = k0 + kc, end = next + depth < g->k ? next + depth : g->k, all = p1 - p0;
+        fetch_rows(g, next + (end - next) * (p - p0) / all, next + (end - next) * (p - p0 + 1) / all, r0, r1, p0 * PANEL, n1);
+      }
       int64_t n = g->n - p * PANEL, ldc = g->ldc;
       float *y = c;
       if (n < PANEL) { /* the last, narrow panel works on a full one aside */
@@ -278,34 +301,51 @@ static void product_task(const product *g, int64_t r0, int64_t r1, int64_t p0, i
   if (g->alpha != 1 || g->add) finish_rows(g, r0, r1, p0 * PANEL, n1);
 }
 
-/* How a product is cut: blocks of rows × groups of panels. Aims at several tasks per thread, none too small to be worth it. */
+/* How a product is cut: blocks of rows × groups of panels. A task's cost is reckoned in steps of one row × one panel × one k, which
+ * is a cycle or so: its products, its share of the left factor and its panels, both of which it has to prepare for itself. Chosen is
+ * the cut whose tasks end soonest when the team shares them, the list holding `count` such products. */
 typedef struct {
   int64_t blocks, rows, groups, panels;
 } cut;
-static cut cut_product(const product *g, int64_t wanted) {
-  int64_t panels = (g->n + PANEL - 1) / PANEL;
-  cut t = {(g->m + TASK_ROWS - 1) / TASK_ROWS, 0, 0, 0};
-  t.rows = t.blocks ? ((g->m + t.blocks - 1) / t.blocks + MR - 1) / MR * MR : 1;
-  t.blocks = (g->m + t.rows - 1) / t.rows;
-  int64_t groups = t.blocks ? (wanted + t.blocks - 1) / t.blocks : 1;
-  int64_t least = 16384 / (g->k * (g->m < t.rows ? g->m : t.rows) + 1) + 1; /* panels that make a task of 2^18 multiply-adds */
-  int64_t most = panels / least > 0 ? panels / least : 1;
-  if (groups > most) groups = most;
-  if (groups < (panels + 63) / 64) groups = (panels + 63) / 64;
-  t.panels = (panels + groups - 1) / groups;
-  if (t.panels < 1) t.panels = 1;
-  t.groups = (panels + t.panels - 1) / t.panels;
-  return t;
+#define TASK_COST 4096
+static cut cut_product(const product *g, int64_t count, int nth) {
+  int64_t panels = (g->n + PANEL - 1) / PANEL, all = (g->m + TASK_ROWS - 1) / TASK_ROWS, k = g->k < 16 ? 16 : g->k;
+  int64_t most = (g->m + 4 * MR - 1) / (4 * MR), longest = 4 * (int64_t)nth;
+  cut best = {0, 0, 0, 0};
+  double least = 0;
+  /* As many blocks as must be, and up to so many more that everybody has some. */
+  if (longest < all + 3) longest = all + 3;
+  if (most > longest) most = longest;
+  if (most < all) most = all;
+  for (int64_t blocks = all; blocks <= most; blocks++) {
+    cut t = {0};
+    t.rows = ((g->m + blocks - 1) / blocks + MR - 1) / MR * MR;
+    t.blocks = (g->m + t.rows - 1) / t.rows;
+    for (int64_t groups = (panels + 63) / 64; groups <= panels; groups++) {
+      t.panels = (panels + groups - 1) / groups;
+      t.groups = (panels + t.panels - 1) / t.panels;
+      double cost = (double)k * (double)(t.rows * t.panels + t.rows / 2 + t.panels * (g->transposed ? 6 : 4)) + TASK_COST;
+      double each = (double)(count * t.blocks * t.groups) / nth, rounds = (double)(int64_t)(each + 0.999);
+      if (count > 1 || rounds < each + 0.25) rounds = each + 0.5; /* uneven tasks: some end late */
+      if (nth == 1) rounds = each;
+      if (!least || cost * rounds < least) {
+        least = cost * rounds;
+        best = t;
+      }
+      if (t.blocks * t.groups > 8 * (int64_t)nth) break;
+    }
+  }
+  return best;
 }
 
 /* Runs `count` products, described by `describe(call, i, &product)`, as one list of tasks shared by the team. */
 static void run_products(const weir_call *c, int64_t count, void (*describe)(const weir_call *, int64_t, product *)) {
-  int64_t task = weir_next(c, 0, 1), first = 0, wanted = c->nth == 1 ? 1 : 4 * c->nth / (count < 4 * c->nth ? count : 4 * c->nth);
+  int64_t task = weir_next(c, 0, 1), first = 0;
   for (int64_t i = 0; i < count; i++) {
     product g = {.alpha = 1, .ka = 1};
     describe(c, i, &g);
     if (g.m == 0 || g.n == 0 || (g.k == 0 && g.accumulate)) continue;
-    cut t = cut_product(&g, wanted);
+    cut t = cut_product(&g, count, c->nth);
     int64_t tasks = t.blocks * t.groups;
     for (; task < first + tasks; task = weir_next(c, 0, 1)) {
       int64_t r0 = (task - first) / t.groups * t.rows, p0 = (task - first) % t.groups * t.panels;

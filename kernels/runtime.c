@@ -26,6 +26,7 @@ void weir_heap_free(void *data);
 #include <malloc.h>
 #else
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 #endif
 #endif
@@ -298,6 +299,7 @@ struct weir_program {
   int32_t *words;
   int64_t *counters;
   int64_t *slot_bytes; /* needed by each slot, -1 while unbound */
+  int64_t *spent;      /* nanoseconds by instruction: of the run, of all processors; NULL while nobody asks */
   unsigned char *arena;
   int64_t arena_bytes;
 };
@@ -354,6 +356,7 @@ void weir_program_destroy(weir_program *p) {
   free_(p->words);
   weir_release(p->counters, (int64_t)p->instructions * 64);
   free_(p->slot_bytes);
+  free_(p->spent);
   weir_release(p->arena, p->arena_bytes);
   free_(p);
 }
@@ -483,6 +486,7 @@ weir_program *weir_program_create(weir_device *device, const int32_t *words, int
   return p;
 }
 
+int weir_program_instructions(const weir_program *p) { return p->instructions; }
 int weir_program_slots(const weir_program *p) { return p->slots; }
 void *weir_program_arena(weir_program *p) { return p->arena; }
 
@@ -500,9 +504,55 @@ weir_status weir_program_bind(weir_program *p, int slot, void *data, int64_t byt
   return WEIR_OK;
 }
 
+#if defined(__wasm__) || defined(_WIN32)
+int weir_program_profile(weir_program *p, double *seconds) {
+  (void)p, (void)seconds;
+  return -1;
+}
+static void walk_measured(weir_program *p, int tid, int nth) { (void)p, (void)tid, (void)nth; }
+#else
+static int64_t nanoseconds(clockid_t clock) {
+  struct timespec now;
+  clock_gettime(clock, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int weir_program_profile(weir_program *p, double *seconds) {
+  pthread_mutex_lock(&p->device->lock);
+  if (!p->spent) p->spent = calloc_((size_t)p->instructions * 2 + 1, sizeof *p->spent);
+  int n = p->spent ? p->instructions : -1;
+  for (int i = 0; i < 2 * n; i++) {
+    seconds[i] = (double)p->spent[i] * 1e-9;
+    p->spent[i] = 0;
+  }
+  pthread_mutex_unlock(&p->device->lock);
+  return n;
+}
+
+/* As walk, meeting before every instruction and reading the clocks around it. */
+static void walk_measured(weir_program *p, int tid, int nth) {
+  weir_team *team = &p->device->team;
+  meet(team, nth);
+  for (int32_t n = 0; n < p->instructions; n++) {
+    weir_call call = p->list[n].call;
+    call.tid = tid;
+    call.nth = nth;
+    int64_t begin = nanoseconds(CLOCK_MONOTONIC), busy = nanoseconds(CLOCK_THREAD_CPUTIME_ID);
+    p->list[n].kernel(&call);
+    __atomic_fetch_add(&p->spent[2 * n + 1], nanoseconds(CLOCK_THREAD_CPUTIME_ID) - busy, __ATOMIC_RELAXED);
+    meet(team, nth);
+    if (tid == 0) p->spent[2 * n] += nanoseconds(CLOCK_MONOTONIC) - begin;
+  }
+}
+#endif
+
 /* One thread's walk through the program. */
 static void walk(weir_program *p, int tid, int nth) {
   weir_team *team = &p->device->team;
+  if (p->spent) {
+    walk_measured(p, tid, nth);
+    return;
+  }
   for (int32_t n = 0; n < p->instructions; n++) {
     instruction *x = &p->list[n];
     if (x->barrier) meet(team, nth);

@@ -51,9 +51,14 @@ const weir_isa *weir_device_isa(const weir_device *device);
 weir_program *weir_program_create(weir_device *device, const int32_t *words, int64_t count, int64_t arena_bytes, weir_error *error);
 void weir_program_destroy(weir_program *program);
 int weir_program_slots(const weir_program *program);
+int weir_program_instructions(const weir_program *program);
 void *weir_program_arena(weir_program *program); /* where the temps lie */
 /* Gives external slot its bytes, which must stay valid. Checks size (at the registers' maxima) and alignment. */
 weir_status weir_program_bind(weir_program *program, int slot, void *data, int64_t bytes, weir_error *error);
+/* Seconds spent since the last call, two per instruction: of the run as a whole (the team meeting before and after it) and of
+ * processor time, over all threads. The first call fills in zeros and makes runs measure from then on, which makes the team meet
+ * more often than it must. Returns the number of instructions, -1 where there is no clock or no memory. */
+int weir_program_profile(weir_program *program, double *seconds);
 /* Checks registers and ranges, then runs every instruction. Runs of one device are serialised. */
 weir_status weir_program_run(weir_program *program, const int32_t *registers, int count, weir_error *error);
 

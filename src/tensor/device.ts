@@ -24,6 +24,11 @@ export interface Executable {
   runAsync(registers?: Record<string, number>): Promise<void>;
   /** The buffer of a param, input, state or output. */
   buffer(tensor: Tensor | string): DeviceBuffer;
+  /**
+   * Seconds since the last call, two per instruction of the program: of the run, and of processor time over all threads. The first
+   * call gives zeros and makes runs measure from then on, somewhat slower. Absent where the device has no clock.
+   */
+  profile?(): Float64Array;
   /** Bytes planned for temps. */
   readonly arenaBytes: number;
   free(): void;

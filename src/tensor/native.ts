@@ -19,6 +19,7 @@ interface Addon {
   bind(program: Handle, slot: number, data: Uint8Array, report: Float64Array): string | undefined;
   run(program: Handle, registers: Int32Array, report: Float64Array): string | undefined;
   runAsync(program: Handle, registers: Int32Array): Promise<Report>;
+  profile(program: Handle, seconds: Float64Array): void;
   free(program: Handle): void;
   packBytes(device: Handle, dtype: number, rows: number, cols: number): number;
   pack(device: Handle, dtype: number, source: Uint8Array, rows: number, cols: number, target: Uint8Array): void;
@@ -112,6 +113,10 @@ class NativeHost implements Host<Handle, NativeBlock> {
 
   runAsync(program: Handle, registers: Int32Array): Promise<Report> {
     return this.addon.runAsync(program, registers);
+  }
+
+  profile(program: Handle, seconds: Float64Array): void {
+    this.addon.profile(program, seconds);
   }
 
   free(program: Handle): void {

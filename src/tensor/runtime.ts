@@ -42,6 +42,8 @@ export interface Host<Handle, B extends Block> {
   run(program: Handle, registers: Int32Array): Report;
   runAsync(program: Handle, registers: Int32Array): Promise<Report>;
   free(program: Handle): void;
+  /** Fills in two seconds per instruction: Executable.profile. */
+  profile?(program: Handle, seconds: Float64Array): void;
   /** Bytes of one packed matrix, -1 where there is no packed form. */
   packBytes(dtype: number, rows: number, cols: number): number;
   /** Packs matrix `index` of several that lie one after the other in both blocks. */
@@ -222,6 +224,12 @@ export abstract class RuntimeDevice<Handle, B extends Block> implements Device {
     const settle = (report: Report): void => {
       if (report[0] !== 0) throw runError(program, report, externals);
     };
+    const profile = (): Float64Array => {
+      check();
+      const seconds = new Float64Array(program.instructions.length * 2);
+      this.host.profile?.(handle, seconds);
+      return seconds;
+    };
     return {
       run: (registers) => {
         check();
@@ -244,6 +252,7 @@ export abstract class RuntimeDevice<Handle, B extends Block> implements Device {
       },
       buffer: (tensor) => findBuffer(program, buffers as Map<Tensor, DeviceBuffer>, tensor),
       arenaBytes: plan.arenaBytes,
+      ...(this.host.profile ? { profile } : {}),
       free: () => {
         if (ended) return;
         ended = true;
