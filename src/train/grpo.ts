@@ -17,6 +17,7 @@ import {
 } from "./policy-loss.ts";
 import { askRewards, type Reward, uniform } from "./rewards.ts";
 import { type Rollout, rollouts } from "./rollout.ts";
+import type { Sampler } from "./sampler.ts";
 import { type Routes, Scorer } from "./scorer.ts";
 import type { Trainer } from "./trainer.ts";
 
@@ -81,7 +82,10 @@ export interface GrpoStats {
   deadExperts: string[];
   /** Share of rows whose experts differ between engine and trainer; only with kept routing. */
   routingMismatch: number;
+  /** Tokens sampled; tokens of their prompts, each counted once; rows of prompt and completion that went forward and backward. */
   tokens: number;
+  promptTokens: number;
+  updateTokens: number;
   updates: number;
   /** Updates left out because a gradient was not finite. */
   skippedUpdates: number;
@@ -112,7 +116,7 @@ const copyInto = (to: DeviceBuffer, from: DeviceBuffer): void => {
 
 export class Grpo<T> {
   readonly trainer: Trainer;
-  readonly engine: LocalEngine;
+  readonly engine: LocalEngine | Sampler;
   readonly options: GrpoOptions<T>;
   /** Steps done and prompts drawn: with the trainer's state and the reference, all that a resumed run needs. */
   step = 0;
@@ -126,10 +130,10 @@ export class Grpo<T> {
   private readonly ends: ReadonlySet<number>;
 
   /**
-   * `engine` must serve `trainer.parameters`, and the trainer's logitScale be one over the temperature. Throws RangeError where the
+   * `engine` must serve `trainer.parameters` (a pool: be told of their changes), and the trainer's logitScale be one over the temperature. Throws RangeError where the
    * options cannot give unbiased updates.
    */
-  constructor(trainer: Trainer, engine: LocalEngine, options: GrpoOptions<T>) {
+  constructor(trainer: Trainer, engine: LocalEngine | Sampler, options: GrpoOptions<T>) {
     this.trainer = trainer;
     this.engine = engine;
     this.options = options;
@@ -141,7 +145,7 @@ export class Grpo<T> {
         `the trainer's logitScale is ${trainer.options.logitScale ?? 1}, but temperature ${options.temperature} needs ${logitScale}`,
       );
     if (options.samples < 2) throw new RangeError(`samples is ${options.samples}; a group needs at least 2`);
-    if (engine.served.config !== config)
+    if (("served" in engine ? engine.served.config : engine.config) !== config)
       throw new RangeError("the engine serves another configuration than the trainer's");
     if (givenRoutes && !config.moe) throw new RangeError("a dense model has no routing to keep");
     this.ends = new Set([...config.eosTokenIds.filter((id) => id < config.vocabSize), ...(options.ends ?? [])]);
@@ -190,7 +194,7 @@ export class Grpo<T> {
     const kept: { prompt: Prompt<T>; rollouts: Rollout[]; rewards: Float64Array }[] = [];
     const everything: { rollout: Rollout; total: number }[] = [];
     const partSums = new Map<string, number>();
-    let [groups, flat] = [0, 0];
+    let [groups, flat, promptTokens] = [0, 0, 0];
     const rounds = options.resampleRounds ?? 0;
     let drawn = this.drawn;
     for (let round = 0; round <= rounds && kept.length < options.prompts; round++) {
@@ -199,18 +203,20 @@ export class Grpo<T> {
         seed: Math.floor(uniform(options.seed, this.step, drawn + i) * 2 ** 31),
       }));
       drawn += asked.length;
+      for (const one of asked) promptTokens += one.prompt.ids.length;
       let begin = performance.now();
-      const found = rollouts(
-        this.engine,
-        asked.map(({ prompt: { ids }, seed }) => ({ prompt: ids, seed })),
-        {
-          samples: options.samples,
-          maxTokens: options.maxTokens,
-          sampling: { temperature: options.temperature },
-          startsInThinking: options.startsInThinking,
-        },
-        this.ends,
-      );
+      const requests = asked.map(({ prompt: { ids }, seed }) => ({ prompt: ids, seed }));
+      const sampled = {
+        samples: options.samples,
+        maxTokens: options.maxTokens,
+        sampling: { temperature: options.temperature },
+        startsInThinking: options.startsInThinking,
+        routes: this.trainer.options.givenRoutes === true,
+      };
+      const found =
+        "served" in this.engine
+          ? rollouts(this.engine, requests, sampled, this.ends)
+          : await this.engine.rollouts(requests, sampled, this.ends);
       seconds.rollout += (performance.now() - begin) / 1000;
       begin = performance.now();
       const { totals, parts } = await this.reward(
@@ -263,6 +269,7 @@ export class Grpo<T> {
       truncated: mean(({ rollout }) => (rollout.ended ? 0 : 1)),
       routingMismatch,
       tokens,
+      promptTokens,
       seconds,
       alarms: [],
     };
@@ -399,6 +406,7 @@ export class Grpo<T> {
       offPolicyShare: 0,
       deadExperts: [] as string[],
       updates: 0,
+      updateTokens: 0,
       skippedUpdates: 0,
     };
     let considered = 0;
@@ -441,6 +449,7 @@ export class Grpo<T> {
           for (const [layer, rows] of this.routesOf(samples, packed) ?? [])
             (trainer.buffer(`routes.${layer}`).view() as Int32Array).set(rows);
           trainer.accumulate(this.batchOf(samples, packed, coefficients), 1);
+          result.updateTokens += packed.tokens;
           if (onPolicy)
             this.eachCompletion(samples, packed, trainer.logp, (i, values) => {
               const { logp, mask } = samples[i].rollout;

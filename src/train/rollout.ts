@@ -1,8 +1,9 @@
 // One completion as reinforcement learning needs it, and the making of them on the inference engine: token ids, the sampler's own
 // log-probabilities, the experts taken, the seed. Rewards and updates are grpo.ts's.
 import type { LocalEngine } from "../engine/local-engine.ts";
-import type { EngineEvent, SamplingParameters } from "../engine/types.ts";
+import type { EngineEvent } from "../engine/types.ts";
 import { completionMask } from "./policy-loss.ts";
+import type { RolloutOptions } from "./sampler.ts";
 
 export interface Rollout {
   prompt: Int32Array;
@@ -30,17 +31,17 @@ export interface RolloutRequest {
 export function rollouts(
   engine: LocalEngine,
   requests: readonly RolloutRequest[],
-  options: { samples: number; maxTokens: number; sampling: SamplingParameters; startsInThinking?: boolean },
+  options: RolloutOptions,
   ends: ReadonlySet<number>,
 ): Rollout[] {
-  const { samples, maxTokens, sampling, startsInThinking } = options;
+  const { samples, maxTokens, sampling, startsInThinking, routes = true } = options;
   const streams = engine.generateAll(
     requests.map(({ prompt, seed }) => ({
       prompt,
       n: samples,
       maxTokens,
       sampling: { ...sampling, seed },
-      routes: engine.model.experts > 0,
+      routes: routes && engine.model.experts > 0,
       startsInThinking,
       stopTokens: [...ends],
     })),

@@ -40,6 +40,19 @@ export function saveState(
   writeSafetensors(path, tensors, { steps: String(trainer.steps), memory: JSON.stringify(memory) });
 }
 
+/** Reads the weights of a state into a trainer of the same shape, whatever its optimiser; moments and step stay as they are. */
+export function loadParameters(path: string, trainer: Trainer): void {
+  const stored = openSafetensors(path);
+  for (const [name, buffer] of Object.entries(trainer.parameters)) {
+    if (trainer.built.context.constants.has(name)) continue;
+    const tensor = stored.tensors.get(`parameter.${name}`);
+    if (!tensor) throw new CheckpointError(path, name, "is missing; the state is of another model");
+    if (tensor.bytes !== buffer.view().byteLength)
+      throw new CheckpointError(path, name, `has shape [${tensor.shape}], not [${buffer.shape}]`);
+    bytesOf(buffer.view()).set(readTensor(tensor));
+  }
+}
+
 /** Reads a state into a trainer of the same shape; returns the stage's memory. Throws CheckpointError naming what does not fit. */
 export function loadState(path: string, trainer: Trainer, extra: Record<string, DeviceBuffer> = {}): Memory {
   const stored = openSafetensors(path);

@@ -8,9 +8,12 @@ import { rateFactor, type Schedule } from "../../train/schedule.ts";
 import { loadState, saveState } from "../../train/state.ts";
 import type { Trainer } from "../../train/trainer.ts";
 import { toDocument } from "./corpus.ts";
+import { BACKWARD, forwardFlops, workOf } from "./flops.ts";
 
 export interface LearnOptions {
   steps: number;
+  /** The stage is cut short to about so many seconds, its schedule with it. */
+  seconds?: number;
   lr: number;
   schedule: Omit<Schedule, "totalSteps">;
   /** Weight of predicting question tokens. */
@@ -21,14 +24,24 @@ export interface LearnOptions {
   saveEvery: number;
 }
 
-export interface LearnProgress {
+export interface LearnPoint {
   step: number;
-  steps: number;
   loss: number;
   gradNorm: number;
-  tokens: number;
-  /** Largest expert load over the mean, worst layer. */
+  /** Largest expert load over the mean, worst layer; 1 in dense models. */
   imbalance: number;
+}
+
+export interface Learnt {
+  steps: number;
+  tokens: number;
+  flops: number;
+  seconds: number;
+  /** Mean over the last tenth of the steps, at most 50. */
+  loss: number;
+  curve: LearnPoint[];
+  /** Tokens per expert over the stage, by layer. */
+  load: Record<string, number[]>;
 }
 
 /** Draws documents until the step is full; those longer than the model's context are passed over. */
@@ -52,36 +65,79 @@ function nextBatch(
   }
 }
 
+/** How far a stage is, 0..1, by its steps or its time, whichever is further. */
+export const shareDone = (step: number, steps: number, seconds: number, limit?: number): number =>
+  Math.max(step / steps, limit === undefined ? 0 : seconds / limit);
+
+/** The rate's factor when `share` of the stage is done: the schedule's own, on a stage of the length that the share implies. */
+export function factorAt(schedule: Omit<Schedule, "totalSteps">, step: number, steps: number, share: number): number {
+  const total = share > step / steps ? Math.max(step + 1, Math.round(step / share)) : steps;
+  return rateFactor({ ...schedule, totalSteps: total }, step);
+}
+
+const POINTS = 200;
+
 /**
- * Trains for `steps` updates, from the saved state where there is one. The stream is replayed up to where the state was saved, so
- * a resumed run sees what an uninterrupted one would. Calls `report` after every step.
+ * Trains from the saved state where there is one. The stream is replayed up to where the state was saved, so a resumed run sees
+ * what an uninterrupted one would. Calls `report` after every step with the share that is done.
  */
 export function learn(
   trainer: Trainer,
   tokenizer: Tokenizer,
   stream: Iterator<Conversation>,
   options: LearnOptions,
-  report: (progress: LearnProgress) => void = () => {},
-): void {
-  const { steps, lr, promptWeight, state, saveEvery } = options;
-  const schedule: Schedule = { ...options.schedule, totalSteps: steps };
+  report: (point: LearnPoint & { share: number; tokens: number }) => void = () => {},
+): Learnt {
+  const { steps, lr, schedule, promptWeight, state, saveEvery, seconds: limit } = options;
   const room = { room: trainer.options.maxTokens, longest: trainer.options.maxPositions, promptWeight };
   const carry: Document[] = [];
-  const done = existsSync(state) ? Number(loadState(state, trainer).step) : 0;
-  for (let step = 0; step < done; step++) nextBatch(stream, tokenizer, room, carry);
-  for (let step = done; step < steps; step++) {
-    const result = trainer.step(
-      [packBatch(nextBatch(stream, tokenizer, room, carry))],
-      lr * rateFactor(schedule, step),
-    );
+  const fresh: Learnt & { recent: number[] } = {
+    steps: 0,
+    tokens: 0,
+    flops: 0,
+    seconds: 0,
+    loss: 0,
+    curve: [],
+    load: {},
+    recent: [],
+  };
+  const found = existsSync(state) ? (loadState(state, trainer).learnt as typeof fresh) : fresh;
+  const done = found;
+  for (let step = 0; step < done.steps; step++) nextBatch(stream, tokenizer, room, carry);
+  const before = done.seconds;
+  const began = performance.now();
+  const every = Math.ceil(steps / POINTS);
+  for (;;) {
+    const share = shareDone(done.steps, steps, done.seconds, limit);
+    if (share >= 1) break;
+    const step = done.steps;
+    const documents = nextBatch(stream, tokenizer, room, carry);
+    const result = trainer.step([packBatch(documents)], lr * factorAt(schedule, step, steps, share));
     if (!Number.isFinite(result.loss))
-      throw new Error(`the loss of step ${step} is ${result.loss}; the state at ${state} is from before it`);
-    const imbalance = Math.max(
-      ...[...result.load.values()].map(
-        (counts) => (Math.max(...counts) * counts.length) / counts.reduce((a, b) => a + b, 0),
-      ),
-    );
-    report({ step, steps, loss: result.loss, gradNorm: result.gradNorm, tokens: result.tokens, imbalance });
-    if ((step + 1) % saveEvery === 0 || step + 1 === steps) saveState(state, trainer, { step: step + 1 });
+      throw new Error(
+        `the loss of step ${step} is ${result.loss}; the state at ${state} is from before it: go on with a lower rate or more steps`,
+      );
+    let imbalance = 1;
+    for (const [layer, counts] of result.load) {
+      const total = counts.reduce((a, b) => a + b, 0);
+      imbalance = Math.max(imbalance, (Math.max(...counts) * counts.length) / total);
+      done.load[layer] ??= Array(counts.length).fill(0);
+      counts.forEach((count, e) => {
+        done.load[layer][e] += count;
+      });
+    }
+    done.steps++;
+    done.tokens += result.tokens;
+    done.flops += BACKWARD * forwardFlops(trainer.config, workOf(documents.map(({ ids }) => ids.length)));
+    done.seconds = before + (performance.now() - began) / 1000;
+    done.recent = [...done.recent, result.loss].slice(-Math.max(1, Math.min(50, Math.round(done.steps / 10))));
+    done.loss = done.recent.reduce((a, b) => a + b, 0) / done.recent.length;
+    const point = { step, loss: result.loss, gradNorm: result.gradNorm, imbalance };
+    const after = shareDone(done.steps, steps, done.seconds, limit);
+    if (step % every === 0 || after >= 1) done.curve.push(point);
+    report({ ...point, share: after, tokens: result.tokens });
+    if (done.steps % saveEvery === 0 || after >= 1) saveState(state, trainer, { learnt: done });
   }
+  const { recent: _, ...learnt } = done;
+  return learnt;
 }

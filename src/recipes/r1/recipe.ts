@@ -1,31 +1,44 @@
-// The recipe's stages over one run directory: each reads what the one before left, writes its own record, and goes on where it was
-// killed. Stages so far: tokenizer, pretrain, evaluate, export; docs/status.md says what is to come.
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { LocalEngine } from "../../engine/local-engine.ts";
-import { ServedModel } from "../../engine/model.ts";
+// The recipe's stages over one run directory: each reads what the one before left, writes its state and its part of the record, and
+// goes on where it was killed. How a stage learns, samples or measures is in the files beside.
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { cpus } from "node:os";
+import { dirname, join } from "node:path";
+import type { ModelConfig } from "../../checkpoint/config.ts";
+import { countParameters } from "../../checkpoint/tensors.ts";
+import type { Device } from "../../tensor/device.ts";
 import { openDevice } from "../../tensor/devices.ts";
 import { r1Format } from "../../text/chat/v3.ts";
+import type { Conversation } from "../../text/conversation.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 import { exportModel } from "../../train/export.ts";
-import { loadState } from "../../train/state.ts";
+import type { OptimizerConfig } from "../../train/optimizer.ts";
+import { SamplerPool } from "../../train/sampler.ts";
+import { loadParameters } from "../../train/state.ts";
 import { Trainer } from "../../train/trainer.ts";
-import { fingerprint, summarise, type Tally, testSet } from "../tutor/evaluation.ts";
-import { mixture } from "../tutor/mixture.ts";
-import { SKILL_CLASSES } from "../tutor/problem.ts";
+import { type MixtureOptions, mixture, problems } from "../tutor/mixture.ts";
+import type { Problem } from "../tutor/problem.ts";
+import { random } from "../tutor/random.ts";
+import { skill } from "../tutor/registry.ts";
+import { prompts, TASK_KINDS, type TaskKind, withinReach } from "../tutor/rewards.ts";
 import { tokenizerFrom, trainTokenizer } from "./corpus.ts";
-import { ask } from "./evaluate.ts";
-import { type LearnProgress, learn } from "./learn.ts";
-import { type PresetName, SHAPES, shapeConfig } from "./presets.ts";
+import { type Asked, evaluate, measurePassAtK, passRates, problemsOf } from "./evaluate.ts";
+import { type LearnOptions, type LearnPoint, type Learnt, learn } from "./learn.ts";
+import { BUDGETS, type Budget, type PresetName, SHAPES, shapeConfig } from "./presets.ts";
+import {
+  type Control,
+  type RecipeRecord,
+  readRecord,
+  STAGES,
+  type Stage,
+  type StageRecord,
+  writeAtomic,
+  writeRecord,
+} from "./record.ts";
+import { type ReinforcePoint, reinforce } from "./reinforce.ts";
+import { mixed, rejectionSample } from "./rejection.ts";
+import { writeReport } from "./report.ts";
 
-export const STAGES = ["tokenizer", "pretrain", "evaluate", "export"] as const;
-export type Stage = (typeof STAGES)[number];
-
-/** Updates of pretraining by preset, each of STEP_TOKENS tokens. */
-export const PRETRAIN_STEPS: Record<PresetName, number> = { xs: 120, s: 500, m: 2050, "m-plus": 4000 };
-export const STEP_TOKENS = 8192;
-
-const OPTIMIZER = {
+const SUPERVISED: OptimizerConfig = {
   kind: "muon",
   lr: 3e-3,
   muonLr: 8e-3,
@@ -35,170 +48,473 @@ const OPTIMIZER = {
   eps: 1e-8,
   weightDecay: 0.1,
   maxGradNorm: 1,
-} as const;
+};
+
+/** Gradients of rewards are noisy: AdamW's small steps, and nothing that pulls weights to zero. */
+const REINFORCED: OptimizerConfig = { ...SUPERVISED, kind: "adamw", weightDecay: 0 };
+
+/** R1's temperatures: 1 where it reasons, 0.7 in the last stage. */
+const TEMPERATURE = { "reasoning-rl": 1, "scenario-rl": 0.7 } as const;
+
+/** Of a run's whole time where it is bounded; evaluations take the rest. */
+const TIME_SHARES: Partial<Record<Stage, number>> = {
+  pretrain: 0.48,
+  "cold-start": 0.15,
+  "reasoning-rl": 0.17,
+  "rejection-sft": 0.08,
+  "scenario-rl": 0.04,
+};
 
 export interface RecipeOptions {
   preset: PresetName;
-  /** Run directory: tokenizer.json, states, record.json. */
+  /** Run directory: tokenizer.json, states, samples/, record.json, model/, report.md. */
   directory: string;
   seed?: number;
-  /** Instead of the preset's. */
-  steps?: number;
-  /** Test problems per class and set. */
-  problems?: number;
   threads?: number;
-  report?: (progress: LearnProgress) => void;
+  /** Bound on the whole run's time, shared out among the stages. */
+  minutes?: number;
+  control?: Control;
+  /** The run whose cold start a control of reinforcement learning begins with. */
+  from?: string;
+  /** A training state whose weights pretraining starts from; its tokenizer.json lies beside it. */
+  init?: string;
+  /** Instead of the preset's. */
+  budget?: Partial<Budget>;
 }
 
-/** What a run has done, kept as record.json. */
-export interface RecipeRecord {
-  preset: PresetName;
-  seed: number;
-  stages: Partial<Record<Stage, Record<string, unknown> & { seconds: number }>>;
-}
-
-function writeAtomic(path: string, text: string): void {
-  writeFileSync(`${path}.partial`, text);
-  renameSync(`${path}.partial`, path);
+export interface RecipeReport {
+  stage: Stage;
+  what: "learn" | "reinforce" | "evaluate" | "sample";
+  /** 0..1. */
+  share: number;
+  learn?: LearnPoint;
+  reinforce?: ReinforcePoint;
 }
 
 export class Recipe {
   readonly options: RecipeOptions;
   readonly seed: number;
+  readonly budget: Budget;
+  readonly config: ModelConfig;
   readonly record: RecipeRecord;
+  private readonly report: (progress: RecipeReport) => void;
+  private device: Device | undefined;
 
-  constructor(options: RecipeOptions) {
+  /** Throws Error where the directory holds another run, or a control lacks what it is compared with. */
+  constructor(options: RecipeOptions, report: (progress: RecipeReport) => void = () => {}) {
     this.options = options;
+    this.report = report;
     this.seed = options.seed ?? 1;
-    mkdirSync(options.directory, { recursive: true });
-    const path = this.path("record.json");
-    this.record = existsSync(path)
-      ? (JSON.parse(readFileSync(path, "utf8")) as RecipeRecord)
-      : { preset: options.preset, seed: this.seed, stages: {} };
-    if (this.record.preset !== options.preset || this.record.seed !== this.seed) {
+    this.budget = { ...BUDGETS[options.preset], ...options.budget };
+    const control = options.control ?? null;
+    this.config = shapeConfig(SHAPES[options.preset], control === "dense");
+    const { directory } = options;
+    const found = readRecord(directory);
+    if (found && (found.preset !== options.preset || found.seed !== this.seed || found.control !== control))
       throw new Error(
-        `${options.directory} holds a run of preset ${this.record.preset} with seed ${this.record.seed}; give another directory`,
+        `${directory} holds a run of preset ${found.preset}, seed ${found.seed}${found.control ? `, control ${found.control}` : ""}; give another directory`,
       );
+    const forks = control === "random-reward" || control === "sft-only";
+    if (forks && !options.from) throw new Error(`control ${control} needs the run that it is compared with (from)`);
+    if (options.from) {
+      const base = readRecord(options.from);
+      if (!forks) throw new Error("from is for the controls random-reward and sft-only");
+      if (!base?.stages["reasoning-rl"] || base.preset !== options.preset || base.seed !== this.seed)
+        throw new Error(
+          `${options.from} is no run of preset ${options.preset}, seed ${this.seed}, that has done its reasoning-rl`,
+        );
     }
+    mkdirSync(directory, { recursive: true });
+    const { total, active } = countParameters(this.config);
+    this.record = found ?? {
+      recipe: "r1",
+      preset: options.preset,
+      seed: this.seed,
+      control,
+      from: options.from ?? null,
+      parameters: { total, active },
+      machine: "",
+      stages: {},
+      evaluations: {},
+      passAtK: {},
+    };
+  }
+
+  /** The stages that this run consists of, in order. */
+  get plan(): Stage[] {
+    const { control } = this.record;
+    if (control === "random-reward") return ["reasoning-rl", "export"];
+    if (control === "sft-only") return ["more-sft", "export"];
+    return STAGES.filter((stage) => stage !== "more-sft");
+  }
+
+  done(stage: Stage): boolean {
+    const trains = !["tokenizer", "evaluate", "export", "report"].includes(stage);
+    return this.record.stages[stage] !== undefined && (!trains || this.record.evaluations[stage] !== undefined);
+  }
+
+  /** Forgets that a stage was done, its state included. */
+  forget(stage: Stage): void {
+    delete this.record.stages[stage];
+    delete this.record.evaluations[stage];
+    if (stage === "reasoning-rl") {
+      delete this.record.reach;
+      this.record.passAtK = {};
+    }
+    writeRecord(this.options.directory, this.record);
+    rmSync(this.state(stage), { force: true });
+    if (stage === "rejection-sft") rmSync(this.path("samples"), { recursive: true, force: true });
+  }
+
+  /** Runs one stage and its evaluation, from where it was. Throws Error where the stage before has not run. */
+  async run(stage: Stage): Promise<void> {
+    this.device ??= await openDevice({ threads: this.options.threads });
+    this.record.machine = `${cpus()[0]?.model.trim() ?? "unknown processor"}, ${this.device.threads} threads, ${this.device.name} device`;
+    if (stage === "tokenizer") return this.tokenizerStage();
+    if (stage === "report") return this.reportStage();
+    if (stage === "evaluate") return this.evaluateStage();
+    if (stage === "export") return this.exportStage();
+    if (!this.record.stages[stage]) {
+      const began = performance.now();
+      const facts =
+        stage === "pretrain" || stage === "cold-start" || stage === "more-sft"
+          ? await this.supervised(stage)
+          : stage === "rejection-sft"
+            ? await this.rejection()
+            : await this.reinforcement(stage);
+      this.finish(stage, { seconds: (performance.now() - began) / 1000, ...facts });
+    }
+    if (this.record.evaluations[stage]) return;
+    const { trainer, asked, close } = await this.open(stage);
+    this.record.evaluations[stage] = await evaluate(asked, ["operands"], this.budget.evaluation.between, (n, of) =>
+      this.report({ stage, what: "evaluate", share: n / of }),
+    );
+    writeRecord(this.options.directory, this.record);
+    await close();
+    trainer.free();
   }
 
   private path(name: string): string {
     return join(this.options.directory, name);
   }
 
-  private finish(stage: Stage, began: number, facts: Record<string, unknown>): void {
-    this.record.stages[stage] = { ...facts, seconds: Math.round((performance.now() - began) / 1000) };
-    writeAtomic(this.path("record.json"), `${JSON.stringify(this.record, null, 2)}\n`);
+  private state(stage: Stage): string {
+    return this.path(`${stage}.safetensors`);
   }
 
-  /** Whether the stage has run to its end. */
-  done(stage: Stage): boolean {
-    return this.record.stages[stage] !== undefined;
+  private finish(stage: Stage, facts: StageRecord): void {
+    this.record.stages[stage] = facts;
+    writeRecord(this.options.directory, this.record);
   }
 
-  async run(stage: Stage): Promise<void> {
-    const began = performance.now();
-    if (stage === "tokenizer") {
-      const json = trainTokenizer(SHAPES[this.options.preset].vocab, this.seed);
-      writeAtomic(this.path("tokenizer.json"), JSON.stringify(json));
-      this.finish(stage, began, { vocabulary: SHAPES[this.options.preset].vocab });
-      return;
-    }
-    if (stage === "pretrain") return this.pretrain(began);
-    const { trainer, tokenizer } = await this.restore();
-    if (stage === "evaluate") this.evaluate(trainer, tokenizer, began);
-    else {
-      this.export(trainer, this.path("model"));
-      this.finish(stage, began, { directory: "model" });
-    }
-    trainer.free();
+  /** Seconds that the stage may take, undefined without a bound. */
+  private seconds(stage: Stage): number | undefined {
+    const { minutes } = this.options;
+    return minutes === undefined ? undefined : minutes * 60 * (TIME_SHARES[stage] ?? 0);
+  }
+
+  private tokenizerJson(): Record<string, unknown> {
+    const path = join(this.record.from ?? this.options.directory, "tokenizer.json");
+    if (!existsSync(path)) throw new Error(`${path} is missing; run the stage tokenizer first`);
+    return JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
   }
 
   private tokenizer(): Tokenizer {
-    const path = this.path("tokenizer.json");
-    if (!existsSync(path)) throw new Error(`${path} is missing; run the stage tokenizer first`);
-    return tokenizerFrom(JSON.parse(readFileSync(path, "utf8")));
+    return tokenizerFrom(this.tokenizerJson());
   }
 
-  private async trainer(): Promise<Trainer> {
-    const shape = SHAPES[this.options.preset];
-    const device = await openDevice({ threads: this.options.threads });
+  private trainer(kind: "supervised" | "reinforced", temperature = 1): Trainer {
+    const reinforced = kind === "reinforced";
     const options = {
-      maxTokens: STEP_TOKENS,
-      maxPositions: shape.positions,
-      biasSpeed: 0.002,
-      balanceAlpha: 1e-4,
-      optimizer: OPTIMIZER,
+      maxTokens: reinforced ? Math.max(4096, this.budget.stepTokens) : this.budget.stepTokens,
+      maxPositions: SHAPES[this.options.preset].positions,
+      biasSpeed: reinforced ? 0 : 0.002,
+      balanceAlpha: reinforced ? 0 : 1e-4,
+      logitScale: 1 / temperature,
+      optimizer: reinforced ? REINFORCED : SUPERVISED,
     };
-    return new Trainer(device, shapeConfig(shape), options, { seed: this.seed });
+    return new Trainer(this.device!, this.config, options, { seed: this.seed });
   }
 
-  private async pretrain(began: number): Promise<void> {
-    const tokenizer = this.tokenizer();
-    const trainer = await this.trainer();
-    const steps = this.options.steps ?? PRETRAIN_STEPS[this.options.preset];
-    let tokens = 0;
-    let loss = 0;
-    learn(
+  /** Where the weights lie that a stage begins with. */
+  private before(stage: Stage): string {
+    if (this.record.from && (stage === "reasoning-rl" || stage === "more-sft"))
+      return join(this.record.from, "cold-start.safetensors");
+    const trained: Stage[] = ["pretrain", "cold-start", "reasoning-rl", "rejection-sft", "scenario-rl"];
+    return this.state(trained[trained.indexOf(stage) - 1]);
+  }
+
+  private load(path: string, trainer: Trainer): void {
+    if (!existsSync(path)) throw new Error(`${path} is missing; run the stage that writes it first`);
+    loadParameters(path, trainer);
+  }
+
+  private sampler(trainer: Trainer): { asked: Asked; sampler: SamplerPool } {
+    const { positions } = SHAPES[this.options.preset];
+    const json = this.tokenizerJson();
+    const sampler = new SamplerPool(this.config, json, trainer.parameters, {
+      workers: this.device!.threads,
+      model: { context: positions, cacheTokens: 32 * positions, maxSequences: 64 },
+    });
+    // The longest questions have about a hundred tokens.
+    return { sampler, asked: { sampler, tokenizer: tokenizerFrom(json), maxTokens: positions - 128 } };
+  }
+
+  /** The model that a stage has left. */
+  private async open(stage: Stage): Promise<{ trainer: Trainer; asked: Asked; close: () => Promise<void> }> {
+    const trainer = this.trainer("supervised");
+    this.load(this.state(stage), trainer);
+    const { asked, sampler } = this.sampler(trainer);
+    return { trainer, asked, close: () => sampler.close() };
+  }
+
+  /** The last stage of the plan that trains and has run. */
+  private latest(): Stage {
+    const trained = this.plan.filter((stage) => this.record.stages[stage] && existsSync(this.state(stage)));
+    const last = trained.pop();
+    if (!last) throw new Error(`${this.options.directory} holds no trained model yet; run the stage pretrain first`);
+    return last;
+  }
+
+  private tokenizerStage(): void {
+    const began = performance.now();
+    const { init, preset } = this.options;
+    const beside = init === undefined ? undefined : join(dirname(init), "tokenizer.json");
+    if (beside !== undefined && !existsSync(beside))
+      throw new Error(`${beside} is missing: a state is of use only with the tokenizer that it was trained with`);
+    const text = beside
+      ? readFileSync(beside, "utf8")
+      : JSON.stringify(trainTokenizer(SHAPES[preset].vocab, this.seed));
+    writeAtomic(this.path("tokenizer.json"), text);
+    this.finish("tokenizer", { seconds: (performance.now() - began) / 1000, flops: 0 });
+  }
+
+  private learn(
+    stage: Stage,
+    trainer: Trainer,
+    stream: Iterator<Conversation>,
+    options: Omit<LearnOptions, "state" | "saveEvery">,
+  ): Learnt {
+    return learn(
       trainer,
-      tokenizer,
-      mixture({ retry: 0.08 }, this.seed),
-      {
-        steps,
-        lr: OPTIMIZER.lr,
-        schedule: { kind: "wsd", warmupSteps: 50, decayShare: 0.25 },
-        promptWeight: 0.1,
-        state: this.path("pretrain.safetensors"),
-        saveEvery: 50,
-      },
-      (progress) => {
-        tokens += progress.tokens;
-        loss = loss === 0 ? progress.loss : 0.95 * loss + 0.05 * progress.loss;
-        this.options.report?.(progress);
-      },
+      this.tokenizer(),
+      stream,
+      { ...options, state: this.state(stage), saveEvery: 50 },
+      ({ share, ...point }) => this.report({ stage, what: "learn", share, learn: point }),
     );
-    this.finish("pretrain", began, { steps, tokens, loss });
+  }
+
+  private async supervised(stage: "pretrain" | "cold-start" | "more-sft"): Promise<Omit<StageRecord, "seconds">> {
+    const { budget, seed } = this;
+    const { init } = this.options;
+    const trainer = this.trainer("supervised");
+    const seconds = this.seconds(stage);
+    let learnt: Learnt;
+    if (stage === "pretrain") {
+      if (init) this.load(init, trainer);
+      // The rate stays high: the cold start is where it falls.
+      learnt = this.learn(stage, trainer, mixture({ retry: 0.08, ...budget.mixture }, init ? `${seed} on` : seed), {
+        steps: budget.pretrain,
+        seconds,
+        lr: SUPERVISED.lr,
+        schedule: { kind: "constant", warmupSteps: 50 },
+        promptWeight: 0.1,
+      });
+    } else {
+      this.load(this.before(stage), trainer);
+      const steps = stage === "cold-start" ? budget.coldStart : this.equalSteps();
+      learnt = this.learn(stage, trainer, mixture(budget.mixture, `${stage} ${seed}`), {
+        steps,
+        seconds,
+        lr: stage === "cold-start" ? SUPERVISED.lr : SUPERVISED.lr / 4,
+        schedule: { kind: "linear", warmupSteps: 5, floor: 0.02 },
+        promptWeight: 0,
+      });
+    }
+    trainer.free();
+    return { flops: learnt.flops, learnt, ...(stage === "pretrain" && init ? { init } : {}) };
+  }
+
+  /** Steps of supervised learning that cost what reinforcement learning did in the run that this one is the control of. */
+  private equalSteps(): number {
+    const base = readRecord(this.record.from!)!;
+    const perStep = base.stages["cold-start"]!.learnt!;
+    return Math.max(1, Math.round(base.stages["reasoning-rl"]!.reinforced!.flops / (perStep.flops / perStep.steps)));
+  }
+
+  private async rejection(): Promise<Omit<StageRecord, "seconds">> {
+    const { budget, seed } = this;
+    const stage = "rejection-sft";
+    const seconds = this.seconds(stage);
+    const trainer = this.trainer("supervised");
+    this.load(this.before(stage), trainer);
+    const { asked, sampler } = this.sampler(trainer);
+    const {
+      kept,
+      problems: asks,
+      answers,
+      flops,
+    } = await rejectionSample(
+      asked,
+      alternate(this.kinds(), budget.mixture, 0.7, 0, `rejection ${seed}`),
+      {
+        directory: this.path("samples"),
+        problems: budget.rejection.problems,
+        samples: budget.rejection.samples,
+        seed: seed * 1000,
+        seconds: seconds && seconds / 2,
+      },
+      (n, of) => this.report({ stage, what: "sample", share: n / of }),
+    );
+    await sampler.close();
+    const learnt = this.learn(stage, trainer, mixed(kept, budget.mixture, seed), {
+      steps: budget.rejection.steps,
+      seconds: seconds && seconds / 2,
+      lr: SUPERVISED.lr / 4,
+      schedule: { kind: "linear", warmupSteps: 5, floor: 0.02 },
+      promptWeight: 0,
+    });
+    trainer.free();
+    return { flops: flops + learnt.flops, learnt, sampled: { problems: asks, answers, kept: kept.length } };
+  }
+
+  /** The kinds of tasks that reinforcement learning works on; a control has those of the run it is compared with. */
+  private kinds(): TaskKind[] {
+    const reach = this.record.reach ?? (this.record.from ? readRecord(this.record.from)?.reach : undefined);
+    if (!reach) throw new Error("pass rates have not been measured; run the stage reasoning-rl first");
+    return reach.kinds;
+  }
+
+  private async reinforcement(stage: "reasoning-rl" | "scenario-rl"): Promise<Omit<StageRecord, "seconds">> {
+    const { budget, seed, record } = this;
+    const reasoning = stage === "reasoning-rl";
+    const given = reasoning ? budget.rl : budget.scenario;
+    const trainer = this.trainer("reinforced", TEMPERATURE[stage]);
+    this.load(this.before(stage), trainer);
+    const { asked, sampler } = this.sampler(trainer);
+    let flops = 0;
+    const measure = async (): Promise<NonNullable<RecipeRecord["passAtK"]["before"]>> => {
+      const { problems: count, samples } = budget.passAtK;
+      const kinds = this.kinds();
+      const each = Math.max(1, Math.round(count / kinds.length));
+      const chosen = problemsOf(kinds, each, "operands", `pass@k ${seed}`).slice(0, Math.max(count, kinds.length));
+      const { flops: spent, ...measured } = await measurePassAtK(asked, chosen, samples, seed + 17);
+      flops += spent;
+      return measured;
+    };
+    if (reasoning) {
+      if (record.from) record.passAtK.before ??= readRecord(record.from)?.passAtK.before;
+      else if (!record.reach) {
+        const candidates = TASK_KINDS.filter((kind) => skill(kind.skill).class !== "manners");
+        const { rates, flops: spent } = await passRates(asked, candidates, { ...budget.reach, seed });
+        flops += spent;
+        record.reach = { rates, kinds: chooseKinds(rates) };
+        writeRecord(this.options.directory, record);
+      }
+      if (!record.passAtK.before) {
+        record.passAtK.before = await measure();
+        writeRecord(this.options.directory, record);
+      }
+    }
+    const reinforced = await reinforce(
+      trainer,
+      sampler,
+      asked.tokenizer,
+      reasoning
+        ? prompts(this.kinds(), `${stage} ${seed}`)
+        : alternate(this.kinds(), budget.mixture, 0.35, 0.45, `${stage} ${seed}`),
+      {
+        ...given,
+        seconds: this.seconds(stage),
+        temperature: TEMPERATURE[stage],
+        maxTokens: asked.maxTokens,
+        seed: seed * 31 + (reasoning ? 1 : 2),
+        minibatches: 2,
+        randomReward: record.control === "random-reward",
+        state: this.state(stage),
+        saveEvery: 5,
+      },
+      ({ share, ...point }) => this.report({ stage, what: "reinforce", share, reinforce: point }),
+    );
+    if (reasoning) record.passAtK.after = await measure();
+    await sampler.close();
+    trainer.free();
+    return { flops: flops + reinforced.flops, reinforced };
+  }
+
+  private async evaluateStage(): Promise<void> {
+    const stage = "evaluate";
+    const { trainer, asked, close } = await this.open(this.latest());
+    const evaluation = await evaluate(asked, ["operands", "phrasing"], this.budget.evaluation.final, (n, of) =>
+      this.report({ stage, what: "evaluate", share: n / of }),
+    );
+    this.record.evaluations[stage] = evaluation;
+    this.finish(stage, { seconds: evaluation.seconds, flops: evaluation.flops });
+    await close();
     trainer.free();
   }
 
-  /** The trainer as pretraining left it. */
-  private async restore(): Promise<{ trainer: Trainer; tokenizer: Tokenizer }> {
-    const tokenizer = this.tokenizer();
-    const trainer = await this.trainer();
-    loadState(this.path("pretrain.safetensors"), trainer);
-    return { trainer, tokenizer };
-  }
-
-  private evaluate(trainer: Trainer, tokenizer: Tokenizer, began: number): void {
-    const { positions } = SHAPES[this.options.preset];
-    const served = new ServedModel(
-      trainer.device,
-      trainer.config,
-      { parameters: trainer.parameters },
-      { context: positions, cacheTokens: 64 * positions },
-    );
-    const engine = new LocalEngine(served, { name: this.options.preset, tokenizer });
-    const results: Record<string, { fingerprint: string; tallies: Record<string, Tally> }> = {};
-    for (const set of ["operands", "phrasing"] as const) {
-      for (const skillClass of SKILL_CLASSES) {
-        const problems = testSet(set, skillClass, this.options.problems);
-        const answers = ask(engine, tokenizer, problems);
-        const tallies = summarise(answers.map(({ problem, text }) => ({ problem, completion: text })));
-        results[`${set}/${skillClass}`] = { fingerprint: fingerprint(problems), tallies };
-      }
-    }
-    this.finish("evaluate", began, { results });
-  }
-
   /** Writes the model directory for `weir run`, `weir serve` and others. */
-  export(trainer: Trainer, directory: string): void {
-    exportModel(directory, trainer.config, trainer.parameters, {
+  private exportStage(): void {
+    const began = performance.now();
+    const trainer = this.trainer("supervised");
+    this.load(this.state(this.latest()), trainer);
+    exportModel(this.path("model"), trainer.config, trainer.parameters, {
       leaveOut: trainer.built.context.constants,
       replace: true,
       dtype: "BF16",
-      tokenizer: { kind: "tokenizer.json", path: this.path("tokenizer.json"), configPath: null },
+      tokenizer: {
+        kind: "tokenizer.json",
+        path: join(this.record.from ?? this.options.directory, "tokenizer.json"),
+        configPath: null,
+      },
       chatTemplate: r1Format.jinja,
       generationConfig: { bos_token_id: 0, eos_token_id: 1, pad_token_id: 2, do_sample: false },
     });
+    trainer.free();
+    this.finish("export", { seconds: (performance.now() - began) / 1000, flops: 0 });
+  }
+
+  private reportStage(): void {
+    const began = performance.now();
+    writeReport(this.options.directory, this.record);
+    this.finish("report", { seconds: (performance.now() - began) / 1000, flops: 0 });
+  }
+}
+
+/** Classes whose problems are worth reinforcing; the core's only where the others give too few kinds. */
+export function chooseKinds(rates: Readonly<Record<string, number>>): TaskKind[] {
+  for (const [low, high] of [
+    [0.1, 0.7],
+    [0.03, 0.9],
+  ] as const) {
+    const found = withinReach(rates, low, high);
+    const harder = found.filter((kind) => skill(kind.skill).class !== "A");
+    if (harder.length >= 8) return harder;
+    if (found.length >= 4) return found;
+  }
+  throw new Error(
+    "fewer than four kinds of tasks are solved between 3 and 90 % of the time: reinforcement has nothing to work on; pretrain longer",
+  );
+}
+
+/** Problems of these kinds, of manners, and of the corpus without them, by the first two's shares. */
+function* alternate(
+  kinds: readonly TaskKind[],
+  corpus: MixtureOptions,
+  reach: number,
+  manners: number,
+  seed: string,
+): Generator<Problem, never> {
+  const rng = random(`turns of ${seed}`);
+  const hard = prompts(kinds, `${seed} hard`);
+  const polite = problems(
+    { skills: { talk: 1, refuse: 1, hint: 1, check: 2 }, classes: { A: 0, B: 0, C: 0, D: 0 } },
+    `${seed} polite`,
+  );
+  const general = problems({ ...corpus, classes: { ...corpus.classes, manners: 0 }, retry: 0 }, `${seed} general`);
+  for (;;) {
+    const mark = rng.next();
+    yield mark < reach ? hard.next().value : mark < reach + manners ? polite.next().value : general.next().value;
   }
 }
