@@ -6,7 +6,7 @@ import type { CacheDtype } from "../tensor/ops/cache.ts";
 import { gatherRows } from "../tensor/ops/columns.ts";
 import { linear } from "../tensor/ops/linear.ts";
 import { sample } from "../tensor/ops/sample.ts";
-import { dim, Program } from "../tensor/program.ts";
+import { dim, Program, type Tensor } from "../tensor/program.ts";
 import { ModelContext } from "./context.ts";
 import { trunk } from "./forward.ts";
 import { servingWindows } from "./serving-windows.ts";
@@ -24,6 +24,8 @@ export interface InferenceOptions {
   pageSize: number;
   pages: number;
   cacheDtype: CacheDtype;
+  /** Keep every row's state after the final norm as the output `hidden` [T, d]: what a draft program reads (mtp.ts). */
+  hidden?: boolean;
   /** Storage type of each weight. */
   dtypeOf: (name: string, shape: readonly number[]) => Dtype;
 }
@@ -31,8 +33,8 @@ export interface InferenceOptions {
 /**
  * Registers T (rows) and R (sampled rows). Inputs i32: `ids` [T], `positions` [T], `sequences` [T] (row of the page table), `slots`
  * [T] (cache row each token is written to), `pageTable` [S, pages per sequence], `sampledRows` [R]. Outputs: `logits` [R, V],
- * `states` [R, d] (after the final norm), `routes.LAYER` i32 [T, K]. Caches are states `cache.…`. Sampling is a program of its own
- * (buildSampler), so that logits can be edited in between.
+ * `states` [R, d] (after the final norm), `hidden` [T, d] if asked for, `routes.LAYER` i32 [T, K]. Caches are states `cache.…`.
+ * Sampling is a program of its own (buildSampler), so that logits can be edited in between.
  */
 export interface InferenceProgram {
   program: Program;
@@ -40,9 +42,14 @@ export interface InferenceProgram {
   options: InferenceOptions;
 }
 
-export function buildInference(config: ModelConfig, options: InferenceOptions): InferenceProgram {
+/** A serving program without instructions yet: registers, inputs and cache, which a model's and its draft module's programs share. */
+export function servingContext(
+  name: string,
+  config: ModelConfig,
+  options: InferenceOptions,
+): { context: ModelContext; sampledRows: Tensor } {
   const { maxRows, maxSampled, maxSequences, maxPositions, pageSize, pages } = options;
-  const program = new Program(`serve-${config.family}`);
+  const program = new Program(name);
   const rows = program.register("T", maxRows);
   const sampled = program.register("R", maxSampled);
   const index = (name: string, max: number, min = 0) => program.input(name, "i32", [dim(rows)], { min, max });
@@ -66,10 +73,18 @@ export function buildInference(config: ModelConfig, options: InferenceOptions): 
     maxPositions,
     dtypeOf: options.dtypeOf,
   });
+  const sampledRows = program.input("sampledRows", "i32", [dim(sampled)], { min: 0, max: maxRows });
+  return { context, sampledRows };
+}
+
+export function buildInference(config: ModelConfig, options: InferenceOptions): InferenceProgram {
+  const { context, sampledRows } = servingContext(`serve-${config.family}`, config, options);
+  const { program } = context;
   const x = finalNorm(context, trunk(context));
-  const wanted = gatherRows(x, program.input("sampledRows", "i32", [dim(sampled)], { min: 0, max: maxRows }));
+  const wanted = gatherRows(x, sampledRows);
   program.output(linear(wanted, headWeight(context)), "logits");
   program.output(wanted, "states");
+  if (options.hidden) program.output(x, "hidden");
   for (const { layer, ids } of context.routes) program.output(ids, `routes.${layer}`);
   return { program, context, options };
 }

@@ -10,6 +10,7 @@ import { balanceLoss, expertLoad } from "../tensor/ops/router.ts";
 import { type Dim, dim, Program, ProgramError, type Register, type Tensor } from "../tensor/program.ts";
 import { ModelContext, type WindowInputs } from "./context.ts";
 import { trunk } from "./forward.ts";
+import { aheadLoss, aheadRows } from "./mtp.ts";
 import { finalNorm, headWeight } from "./transformer.ts";
 import { windowIndices } from "./windows.ts";
 
@@ -22,6 +23,11 @@ export interface TrainingOptions {
   logitScale?: number;
   /** Strength of the sequence-wise balance loss; 0 (default): none. */
   balanceAlpha?: number;
+  /**
+   * λ of the multi-token prediction loss, over all modules that the configuration has (V3 report §2.2); 0 (default): the modules
+   * are not part of the program.
+   */
+  mtpWeight?: number;
   /** Whether the gradients are computed too. Default true. */
   backward?: boolean;
   /** Keep every row's logits as the output `logits` [T, V] (small models and comparisons only). */
@@ -36,8 +42,8 @@ export interface TrainingOptions {
 
 /**
  * Inputs `ids`, `positions`, `starts`, `targets` i32 [T] and `weights` f32 [T]; outputs `logp`, `entropy` f32 [T] and `loss` [1] =
- * −Σ weights·logp + balance losses; `routes.out.LAYER` i32 [T, K] the experts chosen; states `load.LAYER` i32 [E], to which
- * every run adds each expert's tokens. Gradients are the states `grad.NAME`, added
+ * −Σ weights·logp + balance losses + λ·`loss.mtp` [1], an output of its own where λ > 0; `routes.out.LAYER` i32 [T, K] the experts
+ * chosen; states `load.LAYER` i32 [E], to which every run adds each expert's tokens. Gradients are the states `grad.NAME`, added
  * to at every run. Rows of one document follow each other; `starts` holds each row's first row of its document.
  */
 export interface TrainingProgram {
@@ -45,6 +51,8 @@ export interface TrainingProgram {
   rows: Register;
   context: ModelContext;
   loss: Tensor;
+  /** Multi-token prediction modules that are trained. */
+  modules: number;
   /** Gradient state of every trained parameter. */
   gradients: Map<Tensor, Tensor>;
 }
@@ -105,9 +113,15 @@ export interface TrainingRows {
 }
 
 /** Writes rows, and every index that follows from them, into the inputs of a compiled training program; returns its registers. */
-export function fillRows({ context }: TrainingProgram, run: Executable, rows: TrainingRows): Record<string, number> {
+export function fillRows(
+  { context, modules }: TrainingProgram,
+  run: Executable,
+  rows: TrainingRows,
+): Record<string, number> {
   const { config, inputs } = context;
   const set = (name: string, values: ArrayLike<number>): void => (run.buffer(name).view() as Int32Array).set(values);
+  for (let k = 0; k < modules; k++)
+    for (const [name, values] of Object.entries(aheadRows(k, rows))) set(`mtp.${k}.${name}`, values);
   for (const name of ["ids", "positions", "starts", "targets", "weights"] as const) set(name, rows[name]);
   const registers: Record<string, number> = { T: rows.ids.length };
   if (inputs.visible)
@@ -185,6 +199,9 @@ export function buildTraining(config: ModelConfig, options: TrainingOptions): Tr
   const head = headWeight(context);
   const { logp, entropy } = logprob(x, head, targets, options.logitScale);
   let loss = scale(dot(logp, weights), -1);
+  const { mtpWeight = 0 } = options;
+  const ahead = mtpWeight > 0 ? aheadLoss(context, x) : null;
+  if (ahead) loss = add(loss, scale(ahead, mtpWeight));
   for (const { layer, ids, scores, offsets } of context.routes) {
     expertLoad({ offsets }, program.state(`load.${layer}`, "i32", [(offsets.shape[0] as number) - 1]));
     if (options.balanceAlpha) loss = add(loss, balanceLoss(scores, ids, inputs.starts, options.balanceAlpha));
@@ -195,8 +212,9 @@ export function buildTraining(config: ModelConfig, options: TrainingOptions): Tr
   program.output(logp, "logp");
   program.output(entropy, "entropy");
   program.output(loss, "loss");
+  if (ahead) program.output(ahead, "loss.mtp");
   for (const { layer, ids } of context.routes) program.output(ids, `routes.out.${layer}`);
   for (const { layer, rows: chosen } of context.selections)
     if (!options.givenSelections) program.output(chosen, `selections.out.${layer}`);
-  return { program, rows, context, loss, gradients: found };
+  return { program, rows, context, loss, modules: ahead ? config.numNextnPredictLayers : 0, gradients: found };
 }

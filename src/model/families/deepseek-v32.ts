@@ -9,7 +9,7 @@ import type { CacheInputs, ModelContext } from "../context.ts";
 import { attendCache, remember } from "../layers/cached-attention.ts";
 import { absorb, expand, latentParts, unabsorb } from "../layers/latent-attention.ts";
 import { rotary } from "../layers/rotary.ts";
-import { transformerTrunk } from "../transformer.ts";
+import { type AttentionLayer, transformerTrunk } from "../transformer.ts";
 
 /** The LayerNorm of the indexer's keys has an epsilon of its own, which no configuration states. */
 const INDEXER_NORM_EPS = 1e-6;
@@ -64,7 +64,7 @@ function sparseLatentAttention(
   });
 }
 
-export const deepseekV32Trunk = (ctx: ModelContext): Tensor =>
-  transformerTrunk(ctx, (_, x, at, layer, residual) =>
-    sparseLatentAttention(ctx, x, at, layer, ctx.config.attention as LatentAttention, residual),
-  );
+export const sparseLayer: AttentionLayer = (ctx, x, at, layer, residual) =>
+  sparseLatentAttention(ctx, x, at, layer, ctx.config.attention as LatentAttention, residual);
+
+export const deepseekV32Trunk = (ctx: ModelContext): Tensor => transformerTrunk(ctx, sparseLayer);
