@@ -26,6 +26,15 @@ export function exportModel(
     if (options.leaveOut.has(name)) continue;
     for (const part of saveParameter(name, buffer.shape, buffer.view() as Float32Array)) tensors.set(part.name, part);
   }
+  // Published checkpoints carry the shared embedding and head once more under each prediction module's name.
+  for (let k = 0; k < config.numNextnPredictLayers; k++) {
+    const at = `model.layers.${config.numHiddenLayers + k}`;
+    if (!tensors.has(`${at}.eh_proj.weight`)) continue;
+    const embedding = tensors.get("model.embed_tokens.weight");
+    const head = tensors.get("lm_head.weight") ?? embedding;
+    if (embedding) tensors.set(`${at}.embed_tokens.weight`, embedding);
+    if (head) tensors.set(`${at}.shared_head.head.weight`, head);
+  }
   const { tokenizer = null, chatTemplate = null, generationConfig = null } = options;
   writeHuggingFace(directory, modelFromArrays(config, tensors, { tokenizer, chatTemplate, generationConfig }), options);
 }
