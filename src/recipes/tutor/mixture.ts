@@ -2,6 +2,7 @@
 // Held-out operands and wordings never enter it. It writes no files and counts no tokens.
 
 import type { Conversation, Message } from "../../text/conversation.ts";
+import { dress } from "./dress.ts";
 import { type Problem, SKILL_CLASSES, type SkillClass } from "./problem.ts";
 import { hash, type Random, random } from "./random.ts";
 import { SKILLS, skill } from "./registry.ts";
@@ -65,7 +66,7 @@ export function skillWeights(options: MixtureOptions = {}): { id: string; weight
   return out.filter((o) => o.weight > 0);
 }
 
-/** An endless stream of problems; the same options and seed give the same stream. */
+/** An endless stream of problems, those to train on dressed in many ways (dress.ts); the same options and seed give the same stream. */
 export function* problems(options: MixtureOptions = {}, seed: number | string = 0): Generator<Problem, never> {
   const weights = skillWeights(options);
   const total = weights.reduce((sum, w) => sum + w.weight, 0);
@@ -87,7 +88,8 @@ export function* problems(options: MixtureOptions = {}, seed: number | string = 
     // Harder levels have more different problems and longer traces: draw them more often.
     const level = Math.max(rng.int(1, top), rng.int(1, top));
     const problem = draw(rng, chosen, level, wanted);
-    yield options.retry && rng.chance(options.retry) ? withRetries(rng, problem) : problem;
+    const row = options.retry && rng.chance(options.retry) ? withRetries(rng, problem) : problem;
+    yield wanted === "train" ? dress(rng, row) : row;
   }
 }
 

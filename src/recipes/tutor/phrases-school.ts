@@ -4,6 +4,12 @@ import type { Templates } from "./phrases.ts";
 
 export const SIMPLIFY: Templates = {
   zh: [
+    "[求|写出|给出]{e}的最简[分数|形式][。|]",
+    "[将|把]分数{e}[化为最简分数|化到最简|进行约分|化简为最简形式]",
+    "分数{e}[化简|约分]",
+    "{e}[等于|=][哪个|什么]最简分数[?|]",
+    "[约一下分|化一下简|化简分数|约分练习][:|]{e}",
+    "[用|]最简分数表示{e}",
     "[化简|约分|把|将][分数|]{e}[|化简|约分|化成最简分数]",
     "[化简|约分|化成最简分数|写成最简分数]:{e}",
     "{e}[约分后|化简后|化成最简分数|写成最简分数|化简][是多少|等于多少|得多少|是几][?|]",
@@ -12,6 +18,12 @@ export const SIMPLIFY: Templates = {
     "#{e}还能约分吗?约完是多少",
   ],
   en: [
+    "[Cancel|Put|Bring] {e} [to|into|in] [lowest terms|simplest form][.|]",
+    "[The fraction|fraction] {e} [simplified|in lowest terms|reduced][|?| = ?| is?]",
+    "[Simplify fraction|simplify fraction|Simplify this fraction|Reduce this fraction|Reduce the following fraction]: {e}",
+    "{e} [in simplest form|in lowest terms|simplified|reduced][?|]",
+    "[Give|Find|State] the [lowest terms|simplest form|reduced form] of {e}[.|]",
+    "[How do I|How do you] [simplify|reduce] {e}?",
     "[Simplify|simplify|Reduce|reduce|Please simplify|Please reduce] [the fraction |]{e}[|.]",
     "[Simplify|Reduce|Write|Express] {e} [to|in] [lowest terms|simplest form|its simplest form][.|]",
     "[What is|What's] {e} in [lowest terms|simplest form|its simplest form]?",
@@ -23,12 +35,22 @@ export const SIMPLIFY: Templates = {
 
 export const FRACTION_OF: Templates = {
   zh: [
+    "{n}的{e}[多少|等于几|有多少|,得多少][?|]",
+    "[计算|求]:{n}的{e}",
+    "[把|将]{n}[平均分,|]取{e}[得多少|是多少][?|]",
+    "[数字|整数]{n}的{e}[是|等于][多少|几][?|]",
+    "{n}乘{e}[等于|是|得]多少[?|]",
     "{n}的{e}[是多少|是几|等于多少|等于几|是][?|]",
     "[求|计算|算一下|请计算|请问|帮我算][一下|]{n}的{e}[|是多少|。|?]",
     "一个数的{e},这个数是{n},结果是多少?",
     "#{n}取它的{e},是多少?",
   ],
   en: [
+    "[Get|Determine|Give|Tell me|Figure out] {e} of {n}[.|]",
+    "[What does|How much does] {e} of {n} [equal|make|come to]?",
+    "{e} of [the number |]{n} [is|equals|makes][| what| how much][?|]",
+    "[If a number is|A number is|The whole is] {n}, [what is|find|how much is] {e} of it[?|]",
+    "[What's|Find|What is] {e} times {n}?",
     "[What is|What's|Find|Calculate|How much is|Work out|Compute] {e} of {n}[?|.|]",
     "{e} of {n}[|?| = ?| is what?]",
     "[Please|Can you|Could you|Help me] [find|calculate|compute|work out] {e} of {n}[|.|?]",
@@ -41,6 +63,13 @@ export const PERCENT: Readonly<
 > = {
   of: {
     zh: [
+      "[算出|写出|试求|计算:|求:]{n}的{p}%",
+      "{p}%的{n}[是|等于]多少[?|]",
+      "{n}乘{p}%[是|得|等于]多少[?|]",
+      "[一个数是|总数是|全部是]{n},[它的|其中]{p}%是[多少|几][?|]",
+      "{n}[元|千克|人|米]的{p}%是多少[元|千克|人|米|][?|]",
+      "百分之{p}的{n}是[多少|几][?|]",
+      "[取|拿出]{n}的{p}%[,|]是多少[?|]",
       "{n}的{p}%[是多少|是几|等于多少|等于几|是][?|]",
       "[求|计算|算一下|请计算|请问|帮我算][一下|]{n}的{p}%[|是多少|。|?]",
       "{n}的百分之{p}[是多少|等于多少|是几][?|]",
@@ -48,6 +77,12 @@ export const PERCENT: Readonly<
       "#{n}里面取百分之{p},得多少?",
     ],
     en: [
+      "[Determine|Get|Give|Tell me|Figure out|Take] {p}[%| percent| per cent] of {n}[.|]",
+      "[What does|How much does] {p}[%| percent] of {n} [equal|make|come to]?",
+      "[If the total is|The total is|Out of a total of] {n}, [how much|what] is {p}[%| percent][?| of it?]",
+      "{p}[% of| percent of| pct of] [the number |]{n} [is|equals][| what| how much][?|]",
+      "[There are|We have] {n} [items|students|people|dollars]. [How many is|What is|How much is] {p}% of them?",
+      "[What number is|What amount is|Which number is] {p}[%| percent| per cent] of {n}?",
       "[What is|What's|Find|Calculate|How much is|Work out|Compute] {p}[%| percent|%] of {n}[?|.|]",
       "{p}[%| percent] of {n}[|?| = ?| is what?]",
       "[Please|Can you|Could you|Help me] [find|calculate|compute|work out] {p}[%| percent] of {n}[|.|?]",
@@ -57,6 +92,12 @@ export const PERCENT: Readonly<
   },
   more: {
     zh: [
+      "[把|将]{n}[增加|提高|上调]{p}%[,|后][是|得|等于]多少[?|]",
+      "{n}[上浮|上调|涨|涨了|多了]{p}%[后|之后|以后][是|为|变为]多少[?|]",
+      "一个数是{n},增加{p}%后[是|变成]多少[?|]",
+      "{n}*(1+{p}%)[=?|=|等于多少?]",
+      "工资{n}元,涨了{p}%,现在[是|有]多少[元|][?|]",
+      "[比|]{n}的基础上增加{p}%是多少[?|]",
       "{n}[增加|提高|增长|上涨|多]{p}%[后|以后|之后|][是多少|等于多少|得多少|变成多少][?|]",
       "比{n}[多|增加|高]{p}%的数是[多少|几][?|]",
       "[原来是|原价|原来|价格]{n}[元|],[涨价|上涨|增加|提高]{p}%[后|,现在][是多少|多少][元|][?|]",
@@ -64,6 +105,12 @@ export const PERCENT: Readonly<
       "#把{n}加上它的{p}%",
     ],
     en: [
+      "{n} [increased by|plus|raised by|up] {p}[%| percent] [is|equals|gives][| what| how much][?|]",
+      "[Add|add] {p}[%| percent] to {n}[.|]",
+      "A [salary|population|bill|rent] of {n} [rises|goes up|increases|grows] by {p}[%| percent]. [What is it now?|Find the new amount.|What is the new amount?]",
+      "[If|When] {n} [increases|is increased|grows|goes up] by {p}[%| percent], what [is it|do you get|is the result]?",
+      "[Something|It|An item] costs {n} [dollars |]and [the price rises|goes up] by {p}%. What is the new price?",
+      "[What is|Find] {n} after [a rise of|an increase of] {p}[%| percent][?|.]",
       "[What is|What's|Find|Calculate|Work out] {n} [increased by|raised by] {p}[%| percent][?|.|]",
       "[Increase|increase|Raise|Please increase] {n} by {p}[%| percent][.|]",
       "[What number is|Find the number that is|How much is] {p}% more than {n}[?|]",
@@ -73,6 +120,11 @@ export const PERCENT: Readonly<
   },
   less: {
     zh: [
+      "[把|将]{n}[减少|降低|下调]{p}%[,|后][是|得|等于]多少[?|]",
+      "{n}[下浮|下调|降|降了|少了]{p}%[后|之后|以后][是|为|变为]多少[?|]",
+      "一个数是{n},减少{p}%后[是|变成]多少[?|]",
+      "{n}*(1-{p}%)[=?|=|等于多少?]",
+      "[一件衣服|一双鞋|商品]{n}元,[优惠|便宜|打折降价]{p}%,[现价|现在]是多少[元|][?|]",
       "{n}[减少|降低|下降|下跌|少]{p}%[后|以后|之后|][是多少|等于多少|得多少|变成多少][?|]",
       "比{n}[少|低]{p}%的数是[多少|几][?|]",
       "[原来是|原价|原来|价格]{n}[元|],[降价|下降|减少|降低]{p}%[后|,现在][是多少|多少][元|][?|]",
@@ -80,6 +132,13 @@ export const PERCENT: Readonly<
       "#从{n}里去掉它的{p}%",
     ],
     en: [
+      "{n} [decreased by|minus|reduced by|lowered by|down] {p}[%| percent] [is|equals|gives][| what| how much][?|]",
+      "[Take|take] {p}[%| percent] off {n}[.|]",
+      "A [salary|population|bill|price] of {n} [falls|goes down|decreases|drops] by {p}[%| percent]. [What is it now?|Find the new amount.|What is the new amount?]",
+      "[If|When] {n} [decreases|is decreased|goes down] by {p}[%| percent], what [is it|do you get|is the result]?",
+      "[Something|It|An item] costs {n} [dollars |]and [is discounted|is reduced] by {p}%. What is the new price?",
+      "[What is|Find] {n} after a [discount|reduction|decrease] of {p}[%| percent][?|.]",
+      "{n} with {p}% [off|discount][?| is?|]",
       "[What is|What's|Find|Calculate|Work out] {n} [decreased by|reduced by|lowered by] {p}[%| percent][?|.|]",
       "[Decrease|decrease|Reduce|Please reduce] {n} by {p}[%| percent][.|]",
       "[What number is|Find the number that is|How much is] {p}% less than {n}[?|]",
@@ -89,12 +148,23 @@ export const PERCENT: Readonly<
   },
   reverse: {
     zh: [
+      "{p}%[是|等于]{n}[的数|][是多少|,全部是多少|,总数是多少|,整体是多少][?|]",
+      "已知{n}是某数的{p}%,[求某数|这个数是多少?|某数是几?]",
+      "如果{n}占总数的{p}%,[总数|全部]是多少[?|]",
+      "[多少|几]的{p}%[等于|是]{n}[?|]",
+      "一个数乘{p}%得{n},[这个数是多少?|求这个数]",
       "[一个数的|某数的|什么数的|哪个数的]{p}%是{n}[,这个数是多少|,求这个数|,该数是多少][?|]",
       "{n}是[哪个数|什么数|多少|一个数]的{p}%[?|]",
       "[已知|如果]一个数的百分之{p}[是|等于]{n},[求这个数|这个数是多少?|那么这个数是几?]",
       "#什么数乘{p}%得到{n}?",
     ],
     en: [
+      "{n} [equals|makes|represents] {p}[%| percent] of [what|what number|which total|some number][?|. Find it.]",
+      "[If|Suppose] {n} is {p}[%| percent] of [a number|the total|the whole], [what is the number?|find the number.|what is the total?|find the total.|what is the whole?]",
+      "[Find|What is] the number [whose|if] {p}[%| percent] [is|equals] {n}[.|?]",
+      "{p}% [is|equals|corresponds to] {n}. What is 100%?",
+      "[What number has|Which number has] {n} as {p}[%| percent] of it?",
+      "[Find|Determine] the whole if {p}[%| percent] is {n}[.|]",
       "{n} is {p}[%| percent] of [what|what number|which number]?",
       "{p}[%| percent] of [a number|some number|what number|which number] is {n}[. What is the number?|. Find the number.|; what is the number?]",
       "[If|Given that] {p}[%| percent] of a number is {n}, [what is the number?|find the number.|find it.]",
@@ -103,12 +173,19 @@ export const PERCENT: Readonly<
   },
   "undo-more": {
     zh: [
+      "{n}是[某数|一个数|原数][增加|上涨|提高]{p}%[后的结果|得到的],[原数|这个数]是多少[?|]",
+      "[现在|现价|如今]是{n}[元|],比原来[多了|增加了|涨了|上涨了]{p}%,[原来|原价|以前]是多少[元|][?|]",
+      "一个数的基础上多{p}%是{n},[求|]这个数[|是多少?]",
       "[一个数|某数|一个价格|某商品][增加|上涨|提高|增长]{p}%后是{n}[,原来是多少|,求原来的数|,原来的数是多少][?|]",
       "[涨价|上涨|增加]{p}%[后|以后][是|卖|变成]{n}[元|],[原价|原来]是多少[?|]",
       "{n}比[哪个数|什么数]多{p}%[?|]",
       "#加了{p}%变成{n},没加之前多少?",
     ],
     en: [
+      "[The price|A number|The value|It] is [now |]{n} after [rising|going up|growing] [by |]{p}[%| percent][. What was it originally?|. Find the original value.|. What was it at first?]",
+      "{n} is the [result|value] after [an increase|a raise] of {p}[%| percent][. What was the original?|. Find the starting value.]",
+      "What number [increased|raised] by {p}[%| percent] [is|gives|becomes] {n}?",
+      "[With|Including] {p}% tax the price is {n}[. What is the price without tax?|. Find the price before tax.]",
       "[A number|A price|Some number|A value] [increased by|raised by] {p}[%| percent] is {n}[. What was it before?|. Find the original.|. What is the original number?]",
       "After [an increase of|a rise of] {p}[%| percent] the [price|number|value] is {n}[. What was it before?|. Find the original.|; what was it?]",
       "{n} is {p}% more than [what|which] number?",
@@ -117,12 +194,19 @@ export const PERCENT: Readonly<
   },
   "undo-less": {
     zh: [
+      "{n}是[某数|一个数|原数][减少|下降|降低]{p}%[后的结果|得到的],[原数|这个数]是多少[?|]",
+      "[现在|现价|如今]是{n}[元|],比原来[少了|减少了|降了|下降了]{p}%,[原来|原价|以前]是多少[元|][?|]",
+      "一件商品[优惠|便宜|打折降价]{p}%后卖{n}元,原价是多少[元|][?|]",
       "[一个数|某数|一个价格|某商品][减少|下降|降低|降价]{p}%后是{n}[,原来是多少|,求原来的数|,原来的数是多少][?|]",
       "[降价|下降|减少]{p}%[后|以后][是|卖|变成]{n}[元|],[原价|原来]是多少[?|]",
       "{n}比[哪个数|什么数]少{p}%[?|]",
       "#减了{p}%变成{n},没减之前多少?",
     ],
     en: [
+      "[The price|A number|The value|It] is [now |]{n} after [falling|going down|dropping] [by |]{p}[%| percent][. What was it originally?|. Find the original value.|. What was it at first?]",
+      "{n} is the [result|value] after a [decrease|reduction|discount] of {p}[%| percent][. What was the original?|. Find the starting value.]",
+      "What number [decreased|reduced] by {p}[%| percent] [is|gives|becomes] {n}?",
+      "After {p}% off [it|a coat|a bag|the item] costs {n}[. What was the original price?|. What did it cost before?]",
       "[A number|A price|Some number|A value] [decreased by|reduced by] {p}[%| percent] is {n}[. What was it before?|. Find the original.|. What is the original number?]",
       "After [a decrease of|a drop of] {p}[%| percent] the [price|number|value] is {n}[. What was it before?|. Find the original.|; what was it?]",
       "{n} is {p}% less than [what|which] number?",
@@ -131,12 +215,24 @@ export const PERCENT: Readonly<
   },
   what: {
     zh: [
+      "{m}[相当于|等于|占了]{n}的[百分之几|百分之多少][?|]",
+      "{n}的百分之几是{m}[?|]",
+      "[总数是|共有|全部]{n},其中{m}[个|人|]占[百分之几|百分之多少][?|]",
+      "{m}除以{n}[是|化成|等于]百分之[几|多少][?|]",
+      "{m}/{n}[是|等于|化成]百分之[几|多少][?|]",
+      "{m}在{n}中[占|所占的]百分比是多少[?|]",
       "{m}是{n}的[百分之几|百分之多少|多少百分比][?|]",
       "[请问|你好,|老师,|]{m}占{n}的[百分之几|百分之多少|百分比是多少][?|]",
       "[求|计算]{m}[占|是]{n}的[百分比|百分之几][|。]",
       "#{n}当中的{m}合百分之几?",
     ],
     en: [
+      "{m} out of {n} [is what percent|as a percent|as a percentage|in percent|is what percentage][?|]",
+      "[What is|What's|Give|Find] {m} [out of|of|over] {n} [as a percentage|in percent|as a percent][?|.|]",
+      "[How many percent|What share in percent] [is|are] {m} [of|out of] {n}?",
+      "[If you have|There are] {n} and {m} of them [are red|are used|are right], what [percent|percentage] is that?",
+      "{m} is [how many|which] percent of {n}?",
+      "[Write|Express] {m}/{n} as a [percentage|percent][.|]",
       "{m} is what [percent|percentage|%] of {n}?",
       "[What percent|What percentage|Which percentage|How many percent|what percent|what percentage] of {n} [is|are|does] {m}[?| make?| make up?]",
       "[Express|Write] {m} as a percentage of {n}[.|]",
@@ -148,6 +244,12 @@ export const PERCENT: Readonly<
 
 export const GCD: Templates = {
   zh: [
+    "[写出|给出|算出]{a}[和|与]{b}的最大公[因数|约数]",
+    "{a}[和|与]{b}最大的公[因数|约数][是|是多少|是几][?|]",
+    "{a}[和|与]{b}[的公因数中|的公约数里]最大的是[多少|几][?|]",
+    "[用|]短除法求{a}[和|与]{b}的最大公[因数|约数]",
+    "{a}、{b}两[个|]数的最大公[因数|约数][是|为]?",
+    "{a},{b}最大公[因数|约数]",
     "[求|计算|算一下|请求|求出|找出|][{a}和{b}|{a}与{b}|{a}、{b}|{a},{b}]的最大公[因数|约数][|。|?|是多少?|是多少|是几?]",
     "[请问|请问,|你好,|老师,][{a}和{b}|{a}与{b}|{a}、{b}]的最大公[因数|约数][是多少|是几|等于多少][?|]",
     "最大公[因数|约数]:[{a}和{b}|{a},{b}]",
@@ -155,6 +257,13 @@ export const GCD: Templates = {
     "#能同时整除{a}和{b}的最大整数是几?",
   ],
   en: [
+    "[Determine|Get|Tell me|Give me] the [greatest common divisor|greatest common factor|highest common factor|gcd|hcf|gcf|biggest common divisor|largest common factor] of {a} and {b}[.|]",
+    "[The |][greatest common divisor|highest common factor|gcd|GCD|HCF|GCF|gcf] of {a} and {b}[ is| is what| = |:][?|]",
+    "[gcd|GCD|HCF|GCF] {a} {b}",
+    "[GCF|HCF|hcf|gcf]({a}, {b})[|=|?]",
+    "[For|Given] {a} and {b}, [find|what is] [the gcd|the greatest common divisor|the highest common factor][.|?]",
+    "[The largest|What is the largest|What is the biggest|the biggest] [common divisor|common factor] of {a} and {b}[?|]",
+    "{a} and {b}: [gcd?|greatest common divisor?|find the gcd|highest common factor?]",
     "[Find|What is|What's|Calculate|Compute|Give|Work out|] [the |][greatest common divisor|greatest common factor|highest common factor|gcd|GCD|HCF|GCF] of {a} and {b}[?|.|]",
     "[gcd|GCD|hcf]({a}, {b})[|=| = ?|?]",
     "gcd({a},{b})[|=|=?]",
@@ -166,6 +275,12 @@ export const GCD: Templates = {
 
 export const LCM: Templates = {
   zh: [
+    "[写出|给出|算出]{a}[和|与]{b}的最小公倍数",
+    "{a}[和|与]{b}最小的公倍数[是|是多少|是几][?|]",
+    "{a}[和|与]{b}的公倍数[中|里]最小的是[多少|几][?|]",
+    "[用|]短除法求{a}[和|与]{b}的最小公倍数",
+    "{a}、{b}两[个|]数的最小公倍数[是|为]?",
+    "{a},{b}最小公倍数",
     "[求|计算|算一下|请求|求出|找出|][{a}和{b}|{a}与{b}|{a}、{b}|{a},{b}]的最小公倍数[|。|?|是多少?|是多少|是几?]",
     "[请问|请问,|你好,|老师,][{a}和{b}|{a}与{b}|{a}、{b}]的最小公倍数[是多少|是几|等于多少][?|]",
     "最小公倍数:[{a}和{b}|{a},{b}]",
@@ -173,6 +288,12 @@ export const LCM: Templates = {
     "#同时是{a}和{b}的倍数的最小正整数是几?",
   ],
   en: [
+    "[Determine|Get|Tell me|Give me] the [least common multiple|lowest common multiple|lcm|smallest common multiple] of {a} and {b}[.|]",
+    "[The |][least common multiple|lowest common multiple|lcm|LCM] of {a} and {b}[ is| is what| = |:][?|]",
+    "[lcm|LCM] {a} {b}",
+    "[For|Given] {a} and {b}, [find|what is] [the lcm|the least common multiple|the lowest common multiple][.|?]",
+    "[The smallest|What is the smallest|the lowest|What is the lowest] common multiple of {a} and {b}[?|]",
+    "{a} and {b}: [lcm?|least common multiple?|find the lcm|lowest common multiple?]",
     "[Find|What is|What's|Calculate|Compute|Give|Work out|] [the |][least common multiple|lowest common multiple|smallest common multiple|lcm|LCM] of {a} and {b}[?|.|]",
     "[lcm|LCM]({a}, {b})[|=| = ?|?]",
     "lcm({a},{b})[|=|=?]",
@@ -184,6 +305,13 @@ export const LCM: Templates = {
 
 export const SYSTEM: Templates = {
   zh: [
+    "[求解|解出|计算|解得]x[和|、|,]y:{e},{f}",
+    "[联立|联立方程|方程组|二元一次方程组][:|]{e},{f}",
+    "[由|当]{e}[和|,|且]{f},[求x、y|x,y=?|x和y等于多少?]",
+    "{e},{f},[则|那么|问]x[和|、]y[是多少|等于多少|分别是多少][?|]",
+    "[求满足|找出满足]{e}[和|且|,]{f}的x[和|、]y",
+    "{e}且{f},[解方程组|求x,y|求x和y]",
+    "{e}和{f}[同时成立|联立],[求x和y|x、y各是多少?]",
     "{e},{f}",
     "{e};{f}",
     "{e},{f},求x[和|,|、]y[|。|的值]",
@@ -196,6 +324,13 @@ export const SYSTEM: Templates = {
     "#{e},{f},两个未知数各是几?",
   ],
   en: [
+    "[Solve for x, y|Solve for both variables|Find the values of x and y|Find both unknowns|Get x and y|Find x, y|find x and y][: |, given |, if |; ]{e}[, | and |; ]{f}[.|]",
+    "[The equations are|Equations:|System:|Given the system|Given the equations|We have|We know|I have the equations] {e}[ and |, ]{f}[. Find x and y.|. Solve.|. What are x and y?|, find x and y.|. Solve for x and y.|]",
+    "{e}[ and |, |; ]{f}[. Solve for x and y.|. Find both.| solve| find x and y|, x = ?, y = ?|. x and y?|: solve|, solve the system]",
+    "[x and y satisfy|Let|Suppose|Suppose that] {e} and {f}. [Find x and y.|What are x and y?|Determine x and y.|Solve for x and y.]",
+    "[What are x and y|What is x and what is y|What are the values of x and y] [if|when|given] {e} and {f}?",
+    "[Use elimination|Use substitution] to solve {e}[ and |, ]{f}[.|]",
+    "[How do I|How do you|Help me] solve {e}[ and |, ]{f}[?|]",
     "{e}, {f}",
     "{e}; {f}",
     "[Solve|solve|Solve the system|solve the system|Solve the equations|Please solve|Solve the simultaneous equations|Solve for x and y:][: | ]{e}[, | and |; ]{f}[|.]",
@@ -210,6 +345,13 @@ export const SYSTEM: Templates = {
 
 export const QUADRATIC: Templates = {
   zh: [
+    "[求|求出|解出]x:{e}",
+    "{e},[则x=?|解x|求根|x的值是多少?|求方程的解|x有哪些值?]",
+    "[用公式法|用因式分解法|因式分解]解[方程|]{e}",
+    "[一元二次方程|二次方程|方程]{e},[求解|求x|求根|它的根是多少?]",
+    "[找出|求|写出]{e}的[根|解|两个解|所有解]",
+    "[怎么解|如何解|求解方程|解下列方程][:|]{e}",
+    "{e}[怎么解|的解|的根|有哪些解][?|]",
     "{e}",
     "[解方程|解|求解|解一元二次方程|解二次方程][:| |]{e}[|。]",
     "[请|请你|帮我|麻烦你|老师,]解方程{e}[|。|,谢谢]",
@@ -220,6 +362,13 @@ export const QUADRATIC: Templates = {
     "#哪些x满足{e}?",
   ],
   en: [
+    "[Find|Get|Compute|Calculate|Determine] [all x|the values of x|x|the zeros|both solutions|the two roots][: | where | for which | of ]{e}[.|]",
+    "[Factor and solve|Solve by factoring|Use the quadratic formula|Solve by the quadratic formula][: |: ]{e}",
+    "{e}[. Solve for x.|. Find x.|. What are the roots?|. Find the roots.| roots?| solve|. x?| find the roots]",
+    "[The equation is|Equation:|Given|Consider|Look at] {e}[. Find x.|. Find the roots.|. What is x?|. Solve it.|; solve for x.]",
+    "[For which x|For what x|When] [is|does] {e}[?| hold?]",
+    "[Roots of|Solutions of|Zeros of|Quadratic:|Solution set of] {e}",
+    "[How do I|How do you|Help me] solve {e}?",
     "{e}",
     "[Solve|solve|Please solve|Solve the equation|Solve the quadratic|Solve the quadratic equation|Solve for x:] {e}[|.]",
     "[Find|find|Determine|Give] [the roots of|the solutions of|all solutions of|both roots of|x if|x when] {e}[|.]",
@@ -233,6 +382,11 @@ export const QUADRATIC: Templates = {
 
 export const AVERAGE: Templates = {
   zh: [
+    "[求|计算|算出]下[列|面][各|]数的平均[数|值]:{l}",
+    "{l}[这些数|这几个数|几个数]的平均[数|值][是多少|是几|等于多少|][?|]",
+    "[已知|给出|给定|数字]{l},[平均数|平均值|平均][是多少|是几|=?|等于多少][?|]",
+    "[小组|同学们]的[得分|成绩|身高]是{l},平均[分|数|值]是多少[?|]",
+    "{l},求平均[数|值|]",
     "[求|计算|算一下|请计算|算出|帮我算]{l}的[平均数|平均值|平均]",
     "{l}的[平均数|平均值][是多少|是几|等于多少|是][?|]",
     "[请问|你好,|老师,]{l}的[平均数|平均值][是多少|是几|等于多少][?|]",
@@ -241,6 +395,12 @@ export const AVERAGE: Templates = {
     "#{l}平均下来是多少?",
   ],
   en: [
+    "[Determine|Get|Tell me|Figure out] the [average|mean|mean value|arithmetic mean] of {l}[.|]",
+    "[Find|Calculate|Compute|What is] the [average|mean] of [these numbers|the numbers|the following numbers|the following|this list|the data]: {l}[.|]",
+    "{l}[. Average?|. Mean?|: average?|; what is the average?|; find the mean|. Find the average.]",
+    "[The|My|Her|His] [scores|marks|numbers|temperatures|ages] are {l}. [What is the average?|What is the mean?|Find the average.|Find the mean.]",
+    "[average|mean|avg] of {l}",
+    "[The average|The mean] of {l} is[ what|][?|]",
     "[What is|What's|Find|Calculate|Compute|Work out|Give] the [average|mean|arithmetic mean] of {l}[?|.|]",
     "[Average|average|Mean|mean] of {l}[|?| = ?]",
     "[Please|Can you|Could you|Help me] [find|calculate|compute|work out] the [average|mean] of {l}[|.|?]",
@@ -251,6 +411,11 @@ export const AVERAGE: Templates = {
 
 export const RATIO_SIMPLIFY: Templates = {
   zh: [
+    "[把|将]比{e}[化为|化成|写成][最简比|最简单的整数比|最简整数比]",
+    "[求|写出]{e}的最简[整数|]比",
+    "{e}[约分|化到最简|最简比][是多少|][?|]",
+    "[化简下面的比|化简下列比|比的化简][:|]{e}",
+    "{e}=[?|( ):( )](最简整数比)",
     "[化简|化简比|把|求][比|]{e}[|化成最简整数比|化简]",
     "{e}[化成最简整数比|化简|化成最简比][是多少|得多少|是几比几|][?|]",
     "[请|帮我|麻烦你]化简[比|]{e}[|。]",
@@ -258,6 +423,11 @@ export const RATIO_SIMPLIFY: Templates = {
     "#{e}用最小的整数怎么表示?",
   ],
   en: [
+    "[Reduce|Bring|Put] [the ratio |]{e} to [lowest terms|simplest form|its simplest form][.|]",
+    "{e} [simplified|in lowest terms|as a simple ratio|in simplest form|reduced][?|]",
+    "[What is the simplest form of|Find the simplest form of|Give the simplest form of] [the ratio |]{e}[?|]",
+    "[Simplify this ratio|Ratio to simplify|Simplify the following ratio]: {e}",
+    "[The ratio|ratio] {e} [simplified is|in simplest form is|reduces to][| what][?|]",
     "[Simplify|simplify|Reduce|Please simplify] [the ratio |]{e}[.|]",
     "[Write|Express] [the ratio |]{e} in [simplest form|lowest terms|its simplest form][.|]",
     "[What is|What's] [the ratio |]{e} in [simplest form|lowest terms]?",
@@ -268,12 +438,21 @@ export const RATIO_SIMPLIFY: Templates = {
 
 export const RATIO_SHARE: Templates = {
   zh: [
+    "{n}按{e}[分|分成两份|来分配],[各是|两份是|分别是]多少[?|]",
+    "[甲、乙两人|两个人|两个小组]按{e}[分|分配]{n}[元|个|本|],[各得|各分到|分别得]多少[?|]",
+    "[总数|一共]{n},[分成|两部分的比是]{e}[两部分|],[两部分|各]是多少[?|]",
+    "[把|将]{n}分成两[份|部分],[使它们的|它们的]比是{e}[,各是多少?|,求这两部分|]",
     "[把|将]{n}按{e}[分成两份|分配|的比分成两部分|分成两部分][,各是多少|,每份是多少|,两份各是多少|,分别是多少][?|]",
     "[把|将]{n}[元|个苹果|颗糖|本书]按{e}分给[甲、乙|甲和乙|两个人],[各得多少|每人得多少|各分到多少][?|]",
     "两个数的[和|总和]是{n},它们的比是{e},[求这两个数|这两个数各是多少?]",
     "#{n}照{e}来分,两边各多少?",
   ],
   en: [
+    "[Split|Divide|Share] {n} [into two parts|between two people|into two amounts] in the ratio {e}[.|]",
+    "{n} [is to be|must be|should be] [divided|split|shared] in the ratio {e}[. Find the parts.|. What are the parts?|. How much is each part?]",
+    "[Tom and Ann|Two workers|Two friends|Two people] share {n} [dollars|coins|sweets|] in the ratio {e}[. How much does each get?|. How much does each one get?|. Find both shares.]",
+    "[Divide|Split] {n} by the ratio {e}[.|]",
+    "{n} in the ratio {e}: [what are the two parts?|find the parts|find both parts]",
     "[Divide|Share|Split|divide|share] {n} in the ratio {e}[.|. What are the two parts?|; what is each part?|]",
     "[If|When] {n} is [divided|shared|split] in the ratio {e}, [what are the parts?|what are the two parts?|how big is each part?]",
     "Two numbers [add up to|have the sum|sum to] {n} and are in the ratio {e}[. Find them.|. What are they?]",
@@ -284,6 +463,11 @@ export const RATIO_SHARE: Templates = {
 
 export const PROPORTION: Templates = {
   zh: [
+    "[求未知数|求比例中的|求解][x|][:|]{e}",
+    "{e},[则x=?|x的值是多少?|解比例|求x的值]",
+    "比例{e}中[,|]x[是|等于]多少[?|]",
+    "[解下列比例|比例式|解下面的比例][:|]{e}",
+    "{e}[怎么解|,解出x|中x是几][?|]",
     "{e}",
     "[解比例|求x|解|求解][:| ]{e}[|。]",
     "{e},[求x|x=?|x是多少?|x等于多少?|那么x是几?]",
@@ -292,6 +476,11 @@ export const PROPORTION: Templates = {
     "#比例{e}里x填几?",
   ],
   en: [
+    "[Solve for x in|Find x such that|Get x from|Determine x in] [the proportion |]{e}[.|]",
+    "{e}[. Find x.|. What is x?|. Solve for x.| solve| find x|, x?]",
+    "[The proportion is|Proportion:|Given the proportion|Ratio equation:] {e}[. Find x.|. What is x?|]",
+    "[What value of x|Which x] [makes|satisfies|solves] {e}[ true|]?",
+    "[Missing number|Unknown]: {e}",
     "{e}",
     "[Solve|solve|Please solve|Solve the proportion|Find x:|Solve for x:|Find x in] {e}[|.]",
     "{e}, [x = ?|find x|what is x?|solve for x]",
@@ -303,6 +492,14 @@ export const PROPORTION: Templates = {
 
 export const CONVERT: Templates = {
   zh: [
+    "{q}[是|等于|为|合]?{u}",
+    "{q}[转成|转为|变成|折合成|折合|换成]{u}[,|][是|等于|为|得]多少[?|]",
+    "[用{u}表示|以{u}为单位]{q}[是|等于]多少[?|]",
+    "{q}[换成|转成|化为]{u}",
+    "[多少|几]{u}[等于|是]{q}[?|]",
+    "[帮我|请][把|将]{q}[换算成|化成|换成]{u}",
+    "{q}[一共|总共|]是[多少|几][个|]{u}[?|]",
+    "[进行单位换算|单位转换|换算单位]:{q}=[?|多少]{u}",
     "{q}[等于|是|=|合][多少|几]{u}[?|]",
     "{q}=[?|( )|多少]{u}",
     "[把|将]{q}[换算成|化成|换成|转换成|改写成]{u}[|。|是多少?|,是多少?]",
@@ -313,6 +510,15 @@ export const CONVERT: Templates = {
     "#用{u}表示{q},是多少?",
   ],
   en: [
+    "{q} [converted to|expressed in|into|as] {u}[?| is?|]",
+    "[Turn|turn|Transform] {q} into {u}[.|]",
+    "{q} [makes|make|equal|are|is equal to|comes to] how many {u}?",
+    "[I have|There are|It is|It takes] {q}. How many {u} is that?",
+    "[Find|Give|Tell me] {q} in {u}[.|]",
+    "[How long|How much|How heavy|How far] is {q} in {u}?",
+    "[unit conversion|Unit conversion|Convert units|conversion]: {q} [to|in|into] {u}",
+    "[What do you get if you|How do I|How do you] convert {q} [to|into] {u}?",
+    "{q} = [__|...|how many|x] {u}",
     "[Convert|convert|Change|Please convert] {q} [to|into] {u}[.|]",
     "[How many|how many] {u} [are there in|are in|is|are|make] {q}?",
     "{q} [in|to] {u}[|?|=?]",

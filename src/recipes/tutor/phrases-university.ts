@@ -4,6 +4,13 @@ import type { Templates } from "./phrases.ts";
 
 export const DERIVATIVE: Templates = {
   zh: [
+    "[函数|]y={e}在x={a}[处|时|这一点]的[导数|导数值|变化率|切线斜率][是多少|等于多少|为多少|是][?|]",
+    "[求|计算|算出]{e}在[点|]x={a}[处|]的[导数|导数值|微分系数|变化率]",
+    "f(x)={e},求f(x)在x={a}处的[导数|切线的斜率]",
+    "[求|计算]f'({a}),[其中|已知|这里]f(x)={e}",
+    "[若|设|令|对于]y={e},[求y'在x={a}处的值|当x={a}时y'=?|y'({a})是多少?]",
+    "[求曲线|曲线]y={e}在x={a}处[的切线斜率|切线的斜率][|是多少?]",
+    "{e}[的导数在|求导后在]x={a}[处|时]的值[是多少|等于几][?|]",
     "[求|计算|求函数|求出|请求][f(x)={e}|函数f(x)={e}]在x={a}处的[导数|导数值]",
     "[已知|设|若|令]f(x)={e},[求f'({a})|则f'({a})等于多少?|求f'({a})的值|那么f'({a})=?]",
     "[函数|]f(x)={e}[,求|,|的导数]f'({a})[|=?|是多少?]",
@@ -13,6 +20,14 @@ export const DERIVATIVE: Templates = {
     "#曲线y={e}在x={a}那一点有多陡(斜率)?",
   ],
   en: [
+    "[What's|Determine|Get|Give] the derivative of [the function |][f(x)=|y=|]{e} [at|when|for] x={a}[?|.|]",
+    "[If|Let|Given|Suppose] y={e}[, find dy/dx at x={a}.|. What is dy/dx when x={a}?|, what is y' at x={a}?|. Find y'({a}).]",
+    "[The function is|Function:|Consider|Take] f(x)={e}[. Find f'({a}).|. What is f'({a})?|. Find its derivative at x={a}.|. Compute the derivative at x={a}.]",
+    "[Find|What is|Compute|Calculate] the [slope|gradient|slope of the tangent|rate of change] of [f(x)=|y=|the curve y=]{e} [at|when] x={a}[?|.|]",
+    "[derivative|Derivative] of {e} at [x=|]{a}[?|]",
+    "d/dx ({e}) at x={a}[|?| = ?]",
+    "[Differentiate|Take the derivative of] [f(x)=|y=|]{e}[, then put x={a}.|, then evaluate at {a}.| and find its value at x={a}.| and plug in x={a}.]",
+    "f'({a}) for f(x)={e}[?|]",
     "[Find|What is|Compute|Calculate|Evaluate|Work out] the derivative of {e} at x={a}[?|.|]",
     "[Find|What is|Compute|Calculate|Evaluate] the derivative of f(x)={e} at x={a}[?|.|]",
     "[If|Let|Given|For] f(x)={e}[, find f'({a}).|, what is f'({a})?|. Find f'({a}).|, compute f'({a})|. What is f'({a})?]",
@@ -26,6 +41,13 @@ export const DERIVATIVE: Templates = {
 
 export const INTEGRAL: Templates = {
   zh: [
+    "[计算|求|求出][定积分|积分]:[从|]{a}到{b},{e}",
+    "[函数|]{e}从x={a}到x={b}的[定积分|积分][是多少|等于多少|][?|]",
+    "[求|计算]{e}[关于x|对x]从{a}到{b}的积分[|值]",
+    "∫[从|]{a}到{b}({e})dx[|=|=?|等于多少?]",
+    "[求|计算]f(x)={e}在{i}上的[定积分|积分]",
+    "[定积分|积分]∫({e})dx,[{a}到{b}|从x={a}到x={b}],[值是多少?|等于多少?|结果是多少?]",
+    "[曲线|函数]y={e}从{a}到{b}的[定积分|积分]是多少[?|]",
     "[求|计算|算一下|请计算|求出]{e}从{a}到{b}的[定积分|积分]",
     "[求|计算][定积分|积分][:| ]∫{i}({e})dx",
     "[求|计算|求出][函数|]{e}在[区间|]{i}上的[定积分|积分]",
@@ -35,6 +57,14 @@ export const INTEGRAL: Templates = {
     "#把{e}从x={a}积到x={b},得多少?",
   ],
   en: [
+    "[Determine|Get|Give|What's] the [definite integral|integral|value of the integral] of {e} from [x=|]{a} to [x=|]{b}[.|?|]",
+    "[integral|Integral|definite integral] of {e} from {a} to {b}[?|]",
+    "∫ from {a} to {b} of ({e}) dx[|=?|?]",
+    "[Find|Compute|Calculate|Evaluate] the integral from {a} to {b} of [f(x)=|]{e}[ dx|][.|]",
+    "[If|Let|Given|For] f(x)={e}[, find the integral from {a} to {b}.|, what is its integral from {a} to {b}?|. Integrate it from {a} to {b}.|. Compute its definite integral from {a} to {b}.]",
+    "[Integrate|integrate] [the function |f(x)=|y=]{e} [from|between] {a} [to|and] {b}[.|]",
+    "[Integrate|integrate] {e} over {i}[.|]",
+    "[What do you get by integrating|What is the result of integrating] {e} from {a} to {b}?",
     "[Find|What is|Compute|Calculate|Evaluate|Work out] the [definite integral|integral] of {e} from {a} to {b}[?|.|]",
     "[Integrate|integrate|Please integrate] {e} from [x=|]{a} to [x=|]{b}[.|]",
     "[Compute|Evaluate|Calculate|] ∫ ({e}) dx from {a} to {b}[|.|=?]",
@@ -47,6 +77,11 @@ export const INTEGRAL: Templates = {
 
 export const DETERMINANT: Templates = {
   zh: [
+    "[算出|写出|试求|求下面][矩阵|行列式]{e}[的行列式|的值|]",
+    "{e}[的行列式值|行列式][|是几|是多少|等于几|=][?|]",
+    "[方阵|二阶矩阵|三阶矩阵|矩阵]{e}[,求|的]行列式[的值|][|是多少?]",
+    "[求|计算]A的行列式,A={e}",
+    "[设|给定|有]矩阵{e},[它的行列式是多少?|求行列式|行列式的值是多少?|计算行列式]",
     "[求|计算|算一下|请计算|求出][行列式{e}|矩阵{e}的行列式|{e}的行列式][|。|的值]",
     "[行列式|矩阵的行列式]{e}[等于多少|是多少|=?|的值是多少][?|]",
     "[请问|你好,|老师,]矩阵{e}的行列式[是多少|等于多少|是几][?|]",
@@ -56,6 +91,12 @@ export const DETERMINANT: Templates = {
     "#{e}这个方阵的行列式值?",
   ],
   en: [
+    "[Determine|Get|Give|Tell me|What's] the [determinant|value of the determinant] of {e}[?|.|]",
+    "[determinant|Determinant] of [the matrix |]{e}[?|]",
+    "[The matrix is|Matrix:|Given the matrix|Consider the matrix|For the matrix] {e}[. Find its determinant.|, find the determinant.|. What is its determinant?|; determinant?]",
+    "[How do I|How do you] [find|compute] the determinant of {e}?",
+    "{e}[: determinant?|, determinant?|. Find the determinant.|; find the determinant]",
+    "[What is the determinant if|Compute the determinant for] [A=|M=|the matrix is ]{e}[?|.|]",
     "[Find|What is|Compute|Calculate|Evaluate|Work out] the determinant of [the matrix |]{e}[?|.|]",
     "det({e})[|=|=?| = ?]",
     "det {e}[|=|=?| = ?]",
@@ -68,6 +109,10 @@ export const DETERMINANT: Templates = {
 
 export const MATRIX_VECTOR: Templates = {
   zh: [
+    "[矩阵|]{e}[和|与]向量{v}相乘[,|][得|等于|是]多少[?|]",
+    "[用|]矩阵{e}[左乘|乘以|乘][列向量|向量]{v}",
+    "[求|计算]{e}[×|乘]{v}",
+    "[给定|有]矩阵{e}和向量{v},[求乘积|它们的积是多少?|求矩阵乘向量]",
     "[求|计算|算一下|请计算][矩阵|]{e}[乘|乘以|与]向量{v}[|的乘积|的积]",
     "{e}*{v}[|=|=?|等于多少?]",
     "[已知|设|若]A={e},[v|x]={v},[求它们的乘积|求乘积|求A乘这个向量]",
@@ -75,6 +120,12 @@ export const MATRIX_VECTOR: Templates = {
     "#用{e}作用在向量{v}上得到什么?",
   ],
   en: [
+    "[Determine|Get|What's|Give] the product of [matrix |the matrix |]{e} and [vector |the vector |]{v}[?|.|]",
+    "[matrix|Matrix] {e} times [vector |]{v}[?|]",
+    "[Given|For|Take] [the matrix |]{e} and [the vector |]{v}[, compute the product.|, find the product.|. Multiply them.|. What is the product?]",
+    "[How do I|How do you] multiply {e} by {v}?",
+    "{e} times {v}[?| = ?| is what?| equals?|]",
+    "[What do you get when you multiply|What is the result of multiplying] {e} [by|with] {v}?",
     "[Find|What is|Compute|Calculate|Evaluate|Work out] [the product of |][the matrix |]{e} [times|and|by] [the vector |]{v}[?|.|]",
     "[Multiply|multiply|Please multiply] [the matrix |]{e} [by|with|times] [the vector |]{v}[.|]",
     "{e} * {v}[|=| = ?]",
@@ -86,6 +137,12 @@ export const MATRIX_VECTOR: Templates = {
 
 export const CHOOSE: Templates = {
   zh: [
+    "[从|在]{n}[人|个人|名同学|个队员|种水果|道菜|个数|张牌]中[选|选出|任选|挑|挑选|抽|抽取|任取]{k}[人|名|个|种|道|张],[一共有|共有|有][多少|几]种[不同的|][选法|取法|方法|可能|组合][?|]",
+    "{n}[选|取|中选]{k}[的组合数|有多少种|有几种][?|是多少?|]",
+    "[{n}个不同元素|{n}个元素]中取{k}个的组合数[是多少|][?|]",
+    "[班里|小组里|队里]有{n}人,选{k}人[参加比赛|当代表|做值日|去开会],有[多少|几]种[选法|不同的选法][?|]",
+    "[计算|求]组合[数|]C({n},{k})",
+    "[不考虑顺序|不计顺序],从{n}个中选{k}个有[多少|几]种[方法|选法][?|]",
     "[从|]{n}[个人|个球|本书|名学生|个不同的元素|件商品]中[选|选出|任选|取|挑选]{k}[个|][,有多少种选法|,有几种选法|,有多少种不同的选法|有多少种方法|,共有多少种组合][?|]",
     "[求|计算|求组合数|计算组合数]C({n},{k})[|的值|。]",
     "C({n},{k})[|=|=?|等于多少?|是多少?]",
@@ -93,6 +150,12 @@ export const CHOOSE: Templates = {
     "#{n}样东西里拿{k}样,不看顺序,有几种拿法?",
   ],
   en: [
+    "[How many|Count the] [different |]ways [to|can you|can one|are there to] [select|pick|choose|take] {k} [people|cards|students|books|items|players|objects|letters|toppings] [from|out of|from a group of|from a set of] {n}[?|.|]",
+    "[How many|Find the number of] [different |][teams|committees|groups|subsets|combinations|hands] of {k} [people |members |]can be [formed|made|chosen] from {n}[ people| students| members|][?|.]",
+    "[A class|A club|A team|A group] has {n} [students|members|players|people]. [In how many ways can|How many ways are there to choose] {k} of them[ be chosen|][?|]",
+    "[Evaluate|Determine|Get|Give] [{n} choose {k}|C({n}, {k})|the number of combinations of {n} things taken {k} at a time][.|?|]",
+    "nCr({n}, {k})[|?|=]",
+    "[choosing|Choosing|Selecting] {k} [from|out of] {n}[: how many ways?|, how many ways?|, order not important: how many ways?]",
     "[How many ways are there to|In how many ways can you|In how many ways can we] choose {k} [people|books|students|balls|items|things] [from|out of] {n}?",
     "[What is|Find|Compute|Calculate|Evaluate] C({n},{k})[?|.|]",
     "C({n}, {k})[|=| = ?]",
@@ -105,12 +168,22 @@ export const CHOOSE: Templates = {
 
 export const ARRANGE: Templates = {
   zh: [
+    "[从|]{n}[个人|名同学|本书|个数字|张卡片]中[选|取|挑]{k}[个|名|本|张][排成一排|排成一列|排队|按顺序排列],[一共有|共有|有][多少|几]种[排法|方法|不同排法|排列][?|]",
+    "{n}个元素取{k}个的排列数[是多少|][?|]",
+    "[计算|求]排列[数|][P|A]({n},{k})[|的值|是多少?]",
+    "[考虑顺序|讲究顺序|计顺序],从{n}个中取{k}个有[多少|几]种[排法|方法][?|]",
+    "{n}人中选{k}人[排成一行|站成一排],有[多少|几]种[站法|排法][?|]",
     "[从|]{n}[个人|本书|名学生|个不同的元素]中[选|选出|取]{k}[个|][排成一排|排成一列|排队],[有多少种排法|有几种排法|有多少种不同的排法][?|]",
     "[求|计算|求排列数|计算排列数][P|A]({n},{k})[|的值|。]",
     "[P|A]({n},{k})[|=|=?|等于多少?]",
     "#{n}样东西拿{k}样,要看顺序,有几种?",
   ],
   en: [
+    "[How many|Count the] [different |]ways [to|can you|are there to] [arrange|line up|order|seat] {k} [people|cards|students|books|items|letters] [from|out of|chosen from] {n}[ in a row| in order| in a line|][?|.]",
+    "[Find|Compute|Calculate|Evaluate|Determine] [P({n}, {k})|the number of permutations of {n} things taken {k} at a time|the permutations of {k} out of {n}][.|?|]",
+    "nPr({n}, {k})[|?|=]",
+    "[How many|Find the number of] ordered [selections|arrangements|choices] of {k} [from|out of] {n}[?|.]",
+    "[If order matters|When the order matters|Order matters], how many ways [are there to|can you] [choose|pick] {k} from {n}?",
     "[How many ways are there to|In how many ways can you|In how many ways can we] arrange {k} [people|books|students|items|things] [from|out of] {n} in a row?",
     "[What is|Find|Compute|Calculate] P({n},{k})[?|.|]",
     "P({n}, {k})[|=| = ?]",
@@ -121,11 +194,19 @@ export const ARRANGE: Templates = {
 
 export const TWO_DICE: Templates = {
   zh: [
+    "[掷|投|扔|抛|同时掷][两颗|两个|两枚|2个|2颗]骰子,[求|问|][点数之和|点数和|和|两数之和][是|为|等于]{k}的[概率|可能性][是多少|是多大|为多少|][?|]",
+    "两[颗|个|枚]骰子[的点数|]之和[为|等于|是]{k}的概率[是多少|][?|]",
+    "[投掷|连续投掷]骰子两次,[两次点数之和|点数之和|和][为|是|等于]{k}的概率[是多少|][?|]",
+    "[求|计算]掷两[颗|个]骰子点数和[为|是]{k}的概率",
     "[掷|投|扔|抛][两颗|两个|两枚|2个]骰子,[点数之和|点数和|两个点数的和][是|为|等于]{k}的概率[是多少|是几|][?|]",
     "[同时|一次]掷两[颗|个|枚]骰子,[和为|和是]{k}的概率[是多少|][?|]",
     "#两颗骰子加起来正好{k},可能性多大?",
   ],
   en: [
+    "[Find|What is|What's|Determine|Compute] the [probability|chance] [of getting|of|to get|of having] a [sum|total] of {k} [with|on|from|when rolling|when throwing] two [fair |]dice[?|.|]",
+    "[If|When] [two dice|2 dice|a pair of dice] are [rolled|thrown|tossed], what is the [probability|chance] [that the sum is|that the total is|of a sum of|that they add up to] {k}?",
+    "[Rolling|Throwing|Tossing] [two dice|2 dice|a pair of dice], [what is|find] the probability [of a total of|of getting a sum of|that the sum equals] {k}[?|.]",
+    "[A pair of|Two] dice [is|are] [rolled|thrown|tossed][. Find the probability that the sum equals {k}.|. What is the chance of a sum of {k}?|. How likely is a sum of {k}?|. Probability of a sum of {k}?]",
     "[Two dice are rolled|You roll two dice|Two fair dice are thrown|I throw two dice][. What is the probability that the sum is {k}?|. Find the probability of a sum of {k}.|; what is the probability of a sum of {k}?]",
     "[What is|Find|Give|Calculate] the probability [that two dice sum to|that two dice add up to|of rolling a sum of] {k}[ with two dice|][?|]",
     "#Chance of a total of {k} on two dice?",
@@ -134,11 +215,18 @@ export const TWO_DICE: Templates = {
 
 export const ONE_DIE: Templates = {
   zh: [
+    "[投掷|掷|扔|抛][一颗|一个|一枚|1个][均匀的|普通的|六面的|]骰子,[求|问|][掷出|得到|出现|][点数|]{w}的[概率|可能性][是多少|有多大|为多少|][?|]",
+    "[骰子|一枚骰子]掷[一|1]次[得到|出现|掷出|]点数{w}的[概率|可能性]是多少[?|]",
+    "[求|计算]掷骰子[得到|出现|]点数{w}的概率",
     "[掷|投|扔|抛][一颗|一个|一枚]骰子,[点数|掷出的点数|得到的点数]{w}的概率[是多少|是几|][?|]",
     "[一颗|一个|一枚]骰子掷一次,点数{w}的概率[是多少|等于多少][?|]",
     "#扔个骰子,点数{w}的可能性多大?",
   ],
   en: [
+    "[If|When] [a die|a fair die|one die|a six-sided die] is [rolled|thrown|tossed], what is the [probability|chance] of [getting |rolling |]{w}?",
+    "[Find|What is|Determine|Compute] the [probability|chance] of [getting|throwing|obtaining] {w} [on|with|when rolling|when throwing] [a die|one die|a fair die|a six-sided die][?|.|]",
+    "[Rolling|Throwing|Tossing] [a die|one die|a fair die], [what is|find] the [probability|chance] of {w}[?|.]",
+    "[A die|One die|A fair six-sided die] is [thrown|tossed|rolled] once. [What is the chance of|How likely is|Probability of] {w}[?|]",
     "[A die is rolled|You roll a die|A fair die is thrown|I roll one die][. What is the probability of|; find the probability of|. Find the probability of] {w}[?|]",
     "[What is|What's|Find|Give] the [probability|chance] of rolling {w} [with one die|with a fair die|on a die]?",
     "#Chance of {w} on a single die?",
@@ -147,11 +235,17 @@ export const ONE_DIE: Templates = {
 
 export const ONE_BALL: Templates = {
   zh: [
+    "[口袋|布袋|盒子|箱子|袋子|罐子]中[有|装有|放有]{a}个{R}球[和|、|,]{b}个{W}球,[随机|任意|从中|][摸|取|抽|拿][出|][一个|1个]球[,|,求|,问][是|摸到|取到|它是]{c}球的[概率|可能性][是多少|为多少|][?|]",
+    "有{a}个{R}球[和|、|,]{b}个{W}球,[随机|任意][摸|取|抽|拿]一个,[摸到|取到|抽到|拿到|是]{c}球的概率[是|为]多少[?|]",
+    "{R}球{a}个,{W}球{b}个,[从中|]任取一个[,|][是|取到|摸到]{c}球的概率[是多少|][?|]",
     "[袋子|盒子|袋|箱子]里有{a}个{R}球[和|,|、]{b}个{W}球,[任取|随机取|任意摸出|摸出][一个|1个],是{c}球的概率[是多少|是几|][?|]",
     "[一个袋子|一个盒子]装有{a}个{R}球[、|和]{b}个{W}球,从中[任取|摸出]一个[球|],[摸到|取到]{c}球的概率[是多少|][?|]",
     "#{R}球{a}个{W}球{b}个混在一起,闭眼拿一个,拿到{c}球的可能性多大?",
   ],
   en: [
+    "[A bag|A box|An urn|A jar] [contains|has|holds|with] {a} {R} and {b} {W} [balls|marbles]. [What is the probability of picking|What is the chance of drawing|Find the probability of drawing|What is the probability of drawing] a {c} [ball|marble|one][?|.|]",
+    "[There are|We have|I have] {a} {R} [balls|marbles] and {b} {W} [balls|marbles][ in a bag| in a box| in a jar|]. [One is picked at random|If I pick one at random|If one is drawn at random|I take one at random][, what is the probability that it is {c}?|. What is the chance that it is {c}?|. Find the probability that it is {c}.]",
+    "[From|Out of] {a} {R} and {b} {W} balls one is [drawn|picked|taken|chosen][ at random|][. What is the probability that it is {c}?|. Probability of {c}?|. Find the probability that it is {c}.]",
     "[A bag|A box|An urn] [contains|has|holds] {a} {R} [balls |]and {b} {W} balls[. One is drawn|. You draw one|. One ball is taken at random][. What is the probability that it is {c}?|; find the probability that it is {c}.]",
     "[There are|We have] {a} {R} and {b} {W} balls [in a bag|in a box][. What is the probability of drawing a {c} ball?|; what is the probability of drawing a {c} one?]",
     "#{a} {R}, {b} {W}, eyes closed, one ball: chance of {c}?",
@@ -160,11 +254,17 @@ export const ONE_BALL: Templates = {
 
 export const TWO_BALLS: Templates = {
   zh: [
+    "[口袋|布袋|盒子|箱子|袋子|罐子]中[有|装有|放有]{a}个{R}球[和|、|,]{b}个{W}球,[随机|任意|从中|][摸|取|抽|拿][出|][两个|2个]球[,|,求|,问][都是|全是|两个都是]{c}球的[概率|可能性][是多少|为多少|][?|]",
+    "有{a}个{R}球[和|、|,]{b}个{W}球,[随机|任意|不放回地][摸|取|抽|拿]两个,[两个都是|全是|都是]{c}球的概率[是|为]多少[?|]",
+    "{R}球{a}个,{W}球{b}个,[从中|]任取两个[,|][都是|全是]{c}球的概率[是多少|][?|]",
     "[袋子|盒子|袋|箱子]里有{a}个{R}球[和|,|、]{b}个{W}球,[任取|随机取|不放回地取|一次摸出][两个|2个],[都是|两个都是|全是]{c}球的概率[是多少|是几|][?|]",
     "[一个袋子|一个盒子]装有{a}个{R}球[、|和]{b}个{W}球,从中[任取|摸出][两个|2个][球|],都是{c}球的概率[是多少|][?|]",
     "#{R}球{a}个{W}球{b}个,闭眼拿两个,两个全是{c}球的可能性多大?",
   ],
   en: [
+    "[A bag|A box|An urn|A jar] [contains|has|holds|with] {a} {R} and {b} {W} [balls|marbles]. [What is the probability of picking|What is the chance of drawing|Find the probability of drawing|What is the probability of drawing] two {c} [balls|marbles|ones][?|.| without replacement?]",
+    "[There are|We have|I have] {a} {R} [balls|marbles] and {b} {W} [balls|marbles][ in a bag| in a box| in a jar|]. [Two are picked at random|If I pick two at random|If two are drawn at random|I take two without replacement][, what is the probability that both are {c}?|. What is the chance that both are {c}?|. Find the probability that both are {c}.]",
+    "[From|Out of] {a} {R} and {b} {W} balls two are [drawn|picked|taken|chosen][ at random| without replacement|][. What is the probability that both are {c}?|. Probability that both are {c}?|. Find the probability that they are both {c}.]",
     "[A bag|A box|An urn] [contains|has|holds] {a} {R} [balls |]and {b} {W} balls[. Two are drawn without replacement|. You draw two|. Two balls are taken at random][. What is the probability that both are {c}?|; find the probability that both are {c}.]",
     "[There are|We have] {a} {R} and {b} {W} balls [in a bag|in a box][. What is the probability of drawing two {c} balls?|; what is the probability that two drawn balls are both {c}?]",
     "#{a} {R}, {b} {W}, eyes closed, two balls: chance that both are {c}?",

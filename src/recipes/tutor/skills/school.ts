@@ -277,7 +277,7 @@ function askDecimal(rng: Random, op: "+" | "-" | "*" | "/", a: string, b: string
 // "10 groups of 2.5" and remainders make no sense for decimals: those wordings stay with whole numbers.
 const forDecimals = (t: (typeof IN_WORDS)["+"]): (typeof IN_WORDS)["+"] => {
   const keep = (list: readonly string[]): string[] =>
-    list.filter((w) => !/\u4f59|\u4e2a|remainder|go into|\u4efd/.test(w));
+    list.filter((w) => !/\u4f59|\u4e2a|remainder|into|\u4efd|groups|[Ss]hare|\u6269\u5927|How many/.test(w));
   return { zh: keep(t.zh), en: keep(t.en) };
 };
 const IN_WORDS_OF_DECIMALS = {
