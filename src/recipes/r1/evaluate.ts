@@ -167,6 +167,7 @@ export interface PassAtK {
   right: number[];
   /** Unbiased estimates by k. */
   passAt: Record<string, number>;
+  flops: number;
 }
 
 /** pass@k on these problems at temperature 1, k doubling up to `samples`. */
@@ -175,7 +176,7 @@ export async function measurePassAtK(
   problems: readonly Problem[],
   samples: number,
   seed: number,
-): Promise<PassAtK & { flops: number }> {
+): Promise<PassAtK> {
   const { answers, flops } = await ask(asked, problems, { samples, sampling: { temperature: 1 }, seed });
   const right = problems.map(
     (_, i) => answers.slice(i * samples, (i + 1) * samples).filter(({ verdict }) => verdict.correct).length,

@@ -15,13 +15,13 @@ import type { OptimizerConfig } from "../../train/optimizer.ts";
 import { SamplerPool } from "../../train/sampler.ts";
 import { loadParameters } from "../../train/state.ts";
 import { Trainer } from "../../train/trainer.ts";
-import { type MixtureOptions, mixture, problems } from "../tutor/mixture.ts";
+import { type MixtureOptions, mixture, problems, skillWeights } from "../tutor/mixture.ts";
 import type { Problem } from "../tutor/problem.ts";
 import { random } from "../tutor/random.ts";
 import { skill } from "../tutor/registry.ts";
 import { prompts, TASK_KINDS, type TaskKind, withinReach } from "../tutor/rewards.ts";
 import { tokenizerFrom, trainTokenizer } from "./corpus.ts";
-import { type Asked, evaluate, measurePassAtK, passRates, problemsOf } from "./evaluate.ts";
+import { type Asked, evaluate, measurePassAtK, type PassAtK, passRates, problemsOf } from "./evaluate.ts";
 import { type LearnOptions, type LearnPoint, type Learnt, learn } from "./learn.ts";
 import { BUDGETS, type Budget, type PresetName, SHAPES, shapeConfig } from "./presets.ts";
 import {
@@ -331,6 +331,14 @@ export class Recipe {
         promptWeight: 0,
       });
     }
+    if (stage === "more-sft") {
+      const { asked, sampler } = this.sampler(trainer);
+      this.record.passAtK = {
+        before: readRecord(this.record.from!)?.passAtK.before,
+        after: await this.passAtK(asked),
+      };
+      await sampler.close();
+    }
     trainer.free();
     return { flops: learnt.flops, learnt, ...(stage === "pretrain" && init ? { init } : {}) };
   }
@@ -385,6 +393,14 @@ export class Recipe {
     return reach.kinds;
   }
 
+  /** pass@k on held-out problems of the kinds that are reinforced. */
+  private passAtK(asked: Asked): Promise<PassAtK> {
+    const { problems: count, samples } = this.budget.passAtK;
+    const kinds = this.kinds();
+    const each = Math.max(1, Math.round(count / kinds.length));
+    return measurePassAtK(asked, problemsOf(kinds, each, "operands", `pass@k ${this.seed}`), samples, this.seed + 17);
+  }
+
   private async reinforcement(stage: "reasoning-rl" | "scenario-rl"): Promise<Omit<StageRecord, "seconds">> {
     const { budget, seed, record } = this;
     const reasoning = stage === "reasoning-rl";
@@ -393,26 +409,16 @@ export class Recipe {
     this.load(this.before(stage), trainer);
     const { asked, sampler } = this.sampler(trainer);
     let flops = 0;
-    const measure = async (): Promise<NonNullable<RecipeRecord["passAtK"]["before"]>> => {
-      const { problems: count, samples } = budget.passAtK;
-      const kinds = this.kinds();
-      const each = Math.max(1, Math.round(count / kinds.length));
-      const chosen = problemsOf(kinds, each, "operands", `pass@k ${seed}`).slice(0, Math.max(count, kinds.length));
-      const { flops: spent, ...measured } = await measurePassAtK(asked, chosen, samples, seed + 17);
-      flops += spent;
-      return measured;
-    };
     if (reasoning) {
       if (record.from) record.passAtK.before ??= readRecord(record.from)?.passAtK.before;
       else if (!record.reach) {
-        const candidates = TASK_KINDS.filter((kind) => skill(kind.skill).class !== "manners");
-        const { rates, flops: spent } = await passRates(asked, candidates, { ...budget.reach, seed });
+        const { rates, flops: spent } = await passRates(asked, taught(budget.mixture), { ...budget.reach, seed });
         flops += spent;
         record.reach = { rates, kinds: chooseKinds(rates) };
         writeRecord(this.options.directory, record);
       }
       if (!record.passAtK.before) {
-        record.passAtK.before = await measure();
+        record.passAtK.before = await this.passAtK(asked);
         writeRecord(this.options.directory, record);
       }
     }
@@ -436,7 +442,7 @@ export class Recipe {
       },
       ({ share, ...point }) => this.report({ stage, what: "reinforce", share, reinforce: point }),
     );
-    if (reasoning) record.passAtK.after = await measure();
+    if (reasoning) record.passAtK.after = await this.passAtK(asked);
     await sampler.close();
     trainer.free();
     return { flops: flops + reinforced.flops, reinforced };
@@ -482,19 +488,29 @@ export class Recipe {
   }
 }
 
-/** Classes whose problems are worth reinforcing; the core's only where the others give too few kinds. */
+/** The kinds of tasks that a corpus has, manners left out. */
+function taught(corpus: MixtureOptions): TaskKind[] {
+  const drawn = new Set(skillWeights(corpus).map(({ id }) => id));
+  return TASK_KINDS.filter(({ skill: id, level }) => {
+    const { levels, class: skillClass } = skill(id);
+    const top = Math.max(1, corpus.levels?.[id] ?? Math.round(levels * (corpus.difficulty ?? 1)));
+    return skillClass !== "manners" && drawn.has(id) && level <= top;
+  });
+}
+
+/** Kinds within reach; the core's only where the other classes give too few. Throws Error where there are none. */
 export function chooseKinds(rates: Readonly<Record<string, number>>): TaskKind[] {
-  for (const [low, high] of [
-    [0.1, 0.7],
-    [0.03, 0.9],
+  for (const [low, high, enough] of [
+    [0.1, 0.7, 4],
+    [0.03, 0.9, 1],
   ] as const) {
     const found = withinReach(rates, low, high);
     const harder = found.filter((kind) => skill(kind.skill).class !== "A");
     if (harder.length >= 8) return harder;
-    if (found.length >= 4) return found;
+    if (found.length >= enough) return found;
   }
   throw new Error(
-    "fewer than four kinds of tasks are solved between 3 and 90 % of the time: reinforcement has nothing to work on; pretrain longer",
+    "no kind of task is solved between 3 and 90 % of the time: reinforcement has nothing to work on; pretrain longer",
   );
 }
 

@@ -218,7 +218,7 @@ export function writeReport(directory: string, record: RecipeRecord): void {
     `${(parameters.total / 1e6).toFixed(2)} million parameters, ${(parameters.active / 1e6).toFixed(2)} million at work per token. ${record.machine}.`,
     "## What was done",
     stageTable(record),
-    "Time is that of the machine as it was, whatever else ran on it. FLOPs count two per active weight and token forward, three times that with the way back, and attention by its real lengths; measuring pass rates and sampling are in, evaluation is not.",
+    "Time is that of the machine as it was, whatever else ran on it. FLOPs count two per active weight and token forward, three times that with the way back, and attention by its real lengths; measuring pass rates and sampling for rejection are in, evaluation and pass@k are not.",
     "## Accuracy after each stage",
     accuracyTable(record, trained),
     ...drawn.flatMap(({ file, text }) => [`![${file}](figures/${file})`, text]),
