@@ -1,14 +1,18 @@
 // The server under load: 200 streams at once, Poisson arrivals, ten times too much, 10,000 requests for its memory. Serves
 // models/tutor where it is; without it a scripted engine stands in, and the figures are those of the server alone.
-// WEIR_BENCH_URL and WEIR_BENCH_MODEL measure a server that already runs.
+// WEIR_BENCH_URL and WEIR_BENCH_MODEL measure a server that already runs. Then, beside node-llama-cpp behind the least HTTP that
+// streams: both serve the same file of random weights in the tutor's shape.
+//
+//   npm run bench -- serve [--only tutor|peer]
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Report } from "../figure.ts";
+import type { Report, SuiteOptions } from "../figure.ts";
 import { type LoadOptions, type LoadResult, load } from "../load.ts";
+import { writeRandomModel } from "../models.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -28,17 +32,34 @@ async function start(): Promise<Served> {
   const args = real
     ? [join(root, "bin/weir.js"), "start", "--port", "0", "--quiet"]
     : [join(root, "src/server/testing/child.ts"), join(data, "weir.db"), "2"];
+  const served = await launch(args, data);
+  return { ...served, model, what: real ? "tutor" : "scripted engine" };
+}
+
+/** Starts a program that prints its address. */
+async function launch(args: string[], home: string): Promise<{ url: string; child: ChildProcess }> {
   const child = spawn(process.execPath, args, {
     stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, WEIR_HOME: data },
+    env: { ...process.env, WEIR_HOME: home },
   });
+  const exited = once(child, "exit").then(([code]) => {
+    throw new Error(`${args[0]} ended with code ${code} before it served`);
+  });
+  exited.catch(() => {});
   let text = "";
   for (;;) {
-    const [chunk] = (await once(child.stdout!, "data")) as [Buffer];
+    const [chunk] = (await Promise.race([once(child.stdout!, "data"), exited])) as [Buffer];
     text += chunk;
     const found = /http:\/\/[\d.]+:\d+/.exec(text);
-    if (found) return { url: found[0], model, what: real ? "tutor" : "scripted engine", child };
+    if (found) return { url: found[0], child };
   }
+}
+
+async function end(child: ChildProcess | undefined): Promise<void> {
+  if (!child || child.exitCode !== null) return;
+  const exited = once(child, "exit");
+  child.kill("SIGTERM");
+  await exited;
 }
 
 const words = ["weir", "river", "stone", "gate", "water", "flow", "bank", "level"];
@@ -70,7 +91,66 @@ const units: Partial<Record<keyof LoadResult, string>> = {
   p99_itl_ms: "ms",
 };
 
-export default async function suite(report: Report): Promise<void> {
+/** The same file behind both servers, 200 streams at once, in turns; each at its best number of threads. */
+async function besideLlama(report: Report): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "weir-bench-peer-"));
+  const file = join(folder, "shape.gguf");
+  const runner = join(root, "bench/runners/llama-http.ts");
+  const best = { weir: 0, llama: 0 };
+  const configOf = (threads: number): string => {
+    const config = join(folder, `threads-${threads}.yaml`);
+    const engine = `{ context: 512, maxSequences: 256, cacheTokens: 65536, threads: ${threads} }`;
+    const models = `models: { tutor: { path: ${JSON.stringify(file)}, preload: true, engine: ${engine} } }`;
+    writeFileSync(config, `port: 0\nlog: { level: silent }\n${models}\n`);
+    return config;
+  };
+  try {
+    writeRandomModel(file, "tutor", "Q8_0");
+    for (const threads of [1, 2])
+      for (const name of ["llama", "weir"] as const) {
+        const args =
+          name === "weir"
+            ? [join(root, "bin/weir.js"), "serve", "--config", configOf(threads)]
+            : [runner, file, "64", String(threads)];
+        const { url, child } = await launch(args, folder);
+        try {
+          const base = {
+            url,
+            model: "tutor",
+            prompt,
+            maxTokens: 64,
+            goodTtftMs: 2000,
+            goodTpotMs: 200,
+            rate: Infinity,
+          };
+          await load({ ...base, requests: 8 });
+          const { output_throughput, completed } = await load({ ...base, requests: 200, timeoutMs: 180_000 });
+          if (completed < 200) console.error(`serve: ${name} with ${threads} threads completed ${completed} of 200`);
+          best[name] = Math.max(best[name], output_throughput);
+        } finally {
+          await end(child);
+        }
+      }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  report({
+    suite: "serve",
+    name: "the tutor's shape (Q8_0), 200 streams at once: output_throughput",
+    value: best.weir,
+    unit: "tok/s",
+    peer: "node-llama-cpp over HTTP",
+    peerValue: best.llama,
+    need: 5,
+  });
+}
+
+export default async function suite(report: Report, options: SuiteOptions = {}): Promise<void> {
+  if (options.only !== "peer") await underLoad(report);
+  if (options.only !== "tutor" && !process.env.WEIR_BENCH_URL) await besideLlama(report);
+}
+
+async function underLoad(report: Report): Promise<void> {
   const served = await start();
   const { url, model } = served;
   const tell = (scenario: string, result: LoadResult, names: (keyof LoadResult)[]) => {
@@ -162,6 +242,6 @@ export default async function suite(report: Report): Promise<void> {
       need: 0.9,
     });
   } finally {
-    served.child?.kill("SIGTERM");
+    await end(served.child);
   }
 }

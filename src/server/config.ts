@@ -20,6 +20,7 @@ const engine = z.strictObject({
   cacheTokens: z.number().int().positive().optional(),
   maxSequences: z.number().int().positive().optional(),
   weights: z.enum(["f32", "q8_0", "q4_0"]).optional(),
+  threads: z.number().int().min(1).max(256).optional(),
 });
 
 export type EngineConfig = z.output<typeof engine>;
