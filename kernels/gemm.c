@@ -37,6 +37,7 @@ typedef struct {
   const float *bias, *residual;   /* or from residual(r, n) + bias(n); residual lies as c does */
   float alpha, beta;              /* matmul: c = alpha * sum + beta * add */
   const float *add;
+  int symmetric;                  /* c is symmetric: what lies below the panels of the diagonal is mirrored, not computed */
 } product;
 
 /* c[r][0..NR) = (load ? c : 0) + Σ_k a[r·ra + k·ka] · b[k·PANEL …] for r < R. */
@@ -240,6 +241,27 @@ static void finish_rows(const product *g, int64_t r0, int64_t r1, int64_t n0, in
   }
 }
 
+/* Ends a task of a symmetric product: every panel down to its diagonal, then what lies above the diagonal's panel mirrored. Elements
+ * that are mirrored into are computed by no task, so tasks need not wait for each other. */
+static void finish_symmetric(const product *g, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
+  for (int64_t p = p0; p < p1; p++) {
+    int64_t n0 = p * PANEL, n1 = n0 + PANEL < g->n ? n0 + PANEL : g->n, end = n0 + PANEL < r1 ? n0 + PANEL : r1;
+    if (g->alpha != 1 || g->add) finish_rows(g, r0, end, n0, n1);
+    int64_t stop = end < n0 ? end : n0, r = r0;
+    if (n1 - n0 == PANEL) {
+      for (; r + VF <= stop; r += VF) {
+        for (int64_t n = n0; n < n1; n += VF) {
+          vf v[VF];
+          UNROLL for (int i = 0; i < VF; i++) v[i] = vf_load(g->c + (r + i) * g->ldc + n);
+          transpose_vectors(v);
+          UNROLL for (int i = 0; i < VF; i++) vf_store(g->c + (n + i) * g->ldc + r, v[i]);
+        }
+      }
+    }
+    for (; r < stop; r++) for (int64_t n = n0; n < n1; n++) g->c[n * g->ldc + r] = g->c[r * g->ldc + n];
+  }
+}
+
 /* Rows r0 … r1 times panels p0 … p1: one task. */
 static void product_task(const product *g, int64_t r0, int64_t r1, int64_t p0, int64_t p1) {
   float left[TASK_ROWS * KC + VF] __attribute__((aligned(64)));
@@ -252,7 +274,7 @@ static void product_task(const product *g, int64_t r0, int64_t r1, int64_t p0, i
     started = 1;
   }
   if (g->k == 0 && !started) start_rows(g, r0, r1, p0 * PANEL, n1);
-  if (g->transposed && g->dtype < WEIR_PACKED && rows <= FEW && g->ka == 1) {
+  if (g->transposed && g->dtype < WEIR_PACKED && rows <= FEW && g->ka == 1 && !g->symmetric) {
     few_rows_task(g, r0, r1, p0 * PANEL, n1, started);
     if (g->alpha != 1 || g->add) finish_rows(g, r0, r1, p0 * PANEL, n1);
     return;
@@ -260,7 +282,7 @@ static void product_task(const product *g, int64_t r0, int64_t r1, int64_t p0, i
   int packed = g->dtype == WEIR_PACKED + WEIR_F32;
   int copied = g->gather || (rows > MR && p1 - p0 >= 3) || (g->ka != 1 && rows > 1);
   /* A single row: shallow blocks of several panels side by side. */
-  int64_t side = rows == 1 ? WIDE : 1;
+  int64_t side = rows == 1 && !g->symmetric ? WIDE : 1;
   /* Factors that lie by k are taken in shallower blocks, so that a block and the next, on its way, fit the second-level cache. */
   int ahead = g->ka != 1 && rows > 1;
   int64_t depth = ahead ? KC / 2 : KC / side;
@@ -279,6 +301,12 @@ static void product_task(const product *g, int64_t r0, int64_t r1, int64_t p0, i
         p += side;
         continue;
       }
+      int64_t tall = rows; /* rows of this panel that are computed */
+      if (g->symmetric && (p + 1) * PANEL - r0 < rows) tall = (p + 1) * PANEL - r0;
+      if (tall <= 0) {
+        p++;
+        continue;
+      }
       const float *b = prepare_panel(g, p, k0, kc, panel);
       if (ahead) {
         int64_t next = k0 + kc, end = next + depth < g->k ? next + depth : g->k, all = p1 - p0;
@@ -289,16 +317,17 @@ static void product_task(const product *g, int64_t r0, int64_t r1, int64_t p0, i
       if (n < PANEL) { /* the last, narrow panel works on a full one aside */
         y = edge;
         ldc = PANEL;
-        for (int64_t r = 0; r < rows; r++) for (int64_t i = 0; i < PANEL; i++) edge[r * PANEL + i] = load && i < n ? c[r * g->ldc + i] : 0;
+        for (int64_t r = 0; r < tall; r++) for (int64_t i = 0; i < PANEL; i++) edge[r * PANEL + i] = load && i < n ? c[r * g->ldc + i] : 0;
       }
-      if (!copied) tiles_direct(rows, kc, a, g->ra, g->ka, b, y, ldc, load);
-      else if (g->ka == 1) tiles_by_rows(rows, kc, a, b, y, ldc, load);
-      else tiles_by_k(rows, kc, a, b, y, ldc, load);
-      if (n < PANEL) for (int64_t r = 0; r < rows; r++) for (int64_t i = 0; i < n; i++) c[r * g->ldc + i] = edge[r * PANEL + i];
+      if (!copied) tiles_direct(tall, kc, a, g->ra, g->ka, b, y, ldc, load);
+      else if (g->ka == 1) tiles_by_rows(tall, kc, a, b, y, ldc, load);
+      else tiles_by_k(tall, kc, a, b, y, ldc, load);
+      if (n < PANEL) for (int64_t r = 0; r < tall; r++) for (int64_t i = 0; i < n; i++) c[r * g->ldc + i] = edge[r * PANEL + i];
       p++;
     }
   }
-  if (g->alpha != 1 || g->add) finish_rows(g, r0, r1, p0 * PANEL, n1);
+  if (g->symmetric) finish_symmetric(g, r0, r1, p0, p1);
+  else if (g->alpha != 1 || g->add) finish_rows(g, r0, r1, p0 * PANEL, n1);
 }
 
 /* How a product is cut: blocks of rows × groups of panels. A task's cost is reckoned in steps of one row × one panel × one k, which
@@ -477,7 +506,7 @@ static void describe_matmul(const weir_call *c, int64_t i, product *g) {
   int64_t m = y->dim[y->rank - 2], n = y->dim[y->rank - 1], k = c->i[0] ? a->dim[a->rank - 2] : a->dim[a->rank - 1];
   *g = (product){.a = (const float *)a->data + i * m * k, .ra = c->i[0] ? 1 : k, .ka = c->i[0] ? m : 1,
                  .b = (const float *)b->data + i * n * k, .transposed = c->i[1], .ldb = c->i[1] ? k : n,
-                 .c = (float *)y->data + i * m * n, .ldc = n, .m = m, .n = n, .k = k, .alpha = c->f[0], .beta = c->f[1],
+                 .c = (float *)y->data + i * m * n, .ldc = n, .m = m, .n = n, .k = k, .alpha = c->f[0], .beta = c->f[1], .symmetric = c->i[2],
                  .add = c->in[2] ? (const float *)c->in[2]->data + i * m * n : NULL};
 }
 WEIR_KERNEL(matmul) { run_products(c, c->out[0]->rank == 3 ? c->out[0]->dim[0] : 1, describe_matmul); }

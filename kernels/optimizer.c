@@ -16,11 +16,18 @@ static double block_squares(const float *x, int64_t n) {
 }
 
 WEIR_KERNEL(sum_squares) {
+  const float *x = F(c->in[0]);
+  float *part = F(c->out[0]);
+  int64_t n = weir_elements(c->in[0]);
+  for (int64_t b; (b = weir_next(c, 0, 1)) * BLOCK < n;) part[b] = (float)block_squares(x + b * BLOCK, n - b * BLOCK < BLOCK ? n - b * BLOCK : BLOCK);
+}
+
+WEIR_KERNEL(add_up) {
   if (c->tid != 0) return;
   const float *x = F(c->in[0]);
   int64_t n = weir_elements(c->in[0]);
   double total = 0;
-  for (int64_t i = 0; i < n; i += BLOCK) total += block_squares(x + i, n - i < BLOCK ? n - i : BLOCK);
+  for (int64_t i = 0; i < n; i++) total += x[i];
   F(c->out[0])[0] += (float)total;
 }
 
@@ -51,8 +58,8 @@ WEIR_KERNEL(adamw) {
 
 WEIR_KERNEL(muon_momentum) {
   float factor = F(c->in[0])[1], momentum = c->f[0];
-  float *buffer = F(c->out[0]), *grad = F(c->out[1]), *update = F(c->out[2]);
-  int64_t size = c->out[2]->dim[1] * c->out[2]->dim[2], matrices = c->out[2]->dim[0];
+  int64_t size = c->out[2]->dim[1] * c->out[2]->dim[2], matrices = c->out[0]->dim[0];
+  float *buffer = F(c->out[0]), *grad = F(c->out[1]), *update = F(c->out[2]) + c->i[0] * size;
   for (int64_t b; (b = weir_next(c, 0, 1)) < matrices;) {
     float *bu = buffer + b * size, *gr = grad + b * size, *up = update + b * size;
     for (int64_t i = 0; i < size; i++) {
@@ -69,7 +76,7 @@ WEIR_KERNEL(muon_momentum) {
 }
 
 WEIR_KERNEL(muon_apply) {
-  const float *update = F(c->in[0]);
+  const float *update = F(c->in[0]) + c->i[0] * c->in[0]->dim[1] * c->in[0]->dim[2];
   float *p = F(c->out[0]), lr = F(c->in[1])[0], decay = 1.0f - lr * c->f[1], step = lr * c->f[0];
   int64_t begin, end;
   weir_range(c, weir_elements(c->out[0]), 64, &begin, &end);

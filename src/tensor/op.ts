@@ -48,6 +48,10 @@ export interface OpDefinition {
    * Outputs that are read before they are written (accumulators, caches, parameters updated in place): indices into outputs.
    */
   inout?: readonly number[];
+  /**
+   * Outputs of which every instruction of this op writes a part of its own: such instructions do not wait for each other over them.
+   */
+  parts?: readonly number[];
   /** Output 0 may share the bytes of input `inPlace` when that input dies here (element-wise ops). */
   inPlace?: number;
   /** The obvious implementation; float arrays may be 32 or 64 bits wide. */

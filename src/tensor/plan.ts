@@ -86,6 +86,8 @@ function barriers(program: Program, offsets: Map<number, number>): boolean[] {
     id: number;
     start: number;
     end: number;
+    /** The op that writes a part of its own here. */
+    partOf?: string;
   }
   const rangeOf = (tensor: Tensor): Range => {
     const base = tensor.base;
@@ -95,17 +97,23 @@ function barriers(program: Program, offsets: Map<number, number>): boolean[] {
       : { id: -1, start: offset, end: offset + Math.max(1, maxBytes(base)) };
   };
   const overlap = (a: Range, b: Range): boolean => a.id === b.id && a.start < b.end && b.start < a.end;
+  /** Both writing: parts of one tensor do not meet. */
+  const collide = (a: Range, b: Range): boolean =>
+    overlap(a, b) && !(a.partOf !== undefined && a.partOf === b.partOf && a.start === b.start && a.end === b.end);
   let read: Range[] = [];
   let written: Range[] = [];
   const ranges = (instruction: Instruction): { reads: Range[]; writes: Range[] } => ({
     reads: instruction.inputs.filter((tensor) => tensor !== null).map(rangeOf),
-    writes: instruction.outputs.map(rangeOf),
+    writes: instruction.outputs.map((output, i) => {
+      const range = rangeOf(output);
+      return instruction.op.parts?.includes(i) ? { ...range, partOf: instruction.op.name } : range;
+    }),
   });
   return program.instructions.map((instruction) => {
     const { reads, writes } = ranges(instruction);
     const clash =
       reads.some((a) => written.some((b) => overlap(a, b))) ||
-      writes.some((a) => written.some((b) => overlap(a, b)) || read.some((b) => overlap(a, b)));
+      writes.some((a) => written.some((b) => collide(a, b)) || read.some((b) => overlap(a, b)));
     if (clash) {
       read = [];
       written = [];

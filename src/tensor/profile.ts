@@ -1,5 +1,4 @@
 // Where a program's time goes: what Executable.profile measured, added up by kind of instruction, beside the arithmetic it has to do.
-import type { Executable } from "./device.ts";
 import { type Dim, type Instruction, type Program, showShape } from "./program.ts";
 
 export interface ProfileLine {
@@ -76,18 +75,4 @@ export function showProfile(lines: readonly ProfileLine[], most = 30): string {
     }),
     `${milliseconds(lines.reduce((sum, line) => sum + line.seconds, 0))} ${milliseconds(total)}         all`,
   ].join("\n");
-}
-
-/** Measures `runs` calls of `run`, which runs `executable` once each, after one call to warm up. */
-export function profileRuns(
-  program: Program,
-  executable: Executable,
-  run: () => void,
-  options: { runs: number; registers: Record<string, number>; byShape?: boolean },
-): ProfileLine[] {
-  if (!executable.profile) throw new Error("this device has no clock");
-  run();
-  executable.profile();
-  for (let i = 0; i < options.runs; i++) run();
-  return profileLines(program, executable.profile(), options);
 }

@@ -1,7 +1,7 @@
 // The optimiser as a program over all parameters: which of them Muon moves and which AdamW, the clipping, the states they keep.
 
 import { fill } from "../tensor/ops/elementwise.ts";
-import { FIVE_STEPS, muon, NEWTON_SCHULZ } from "../tensor/ops/muon.ts";
+import { FIVE_STEPS, type MuonParameter, muon, NEWTON_SCHULZ } from "../tensor/ops/muon.ts";
 import { type AdamWOptions, adamw, clipScale, sumSquares } from "../tensor/ops/optimizer.ts";
 import { Program, type Tensor } from "../tensor/program.ts";
 
@@ -52,27 +52,28 @@ export function buildOptimizer(
   const before = program.input("before", "f32", [1]);
   const grads = parameters.map(({ name, shape }) => program.state(`grad.${name}`, "f32", shape));
   const total = fill(program, [1], 0);
-  for (const grad of grads) sumSquares(grad, total);
+  sumSquares(grads, total);
   const scale = clipScale(total, before, config.maxGradNorm);
+  const matrices: MuonParameter[] = [];
   parameters.forEach(({ name, shape }, i) => {
     const param = program.state(name, "f32", shape);
     if (config.kind === "muon" && isMuonParameter(name, shape)) {
       const batched = [shape.length === 3 ? shape[0] : 1, ...shape.slice(-2)];
       const buffer = program.state(`momentum.${name}`, "f32", shape);
       const as3 = (tensor: Tensor): Tensor => tensor.reshape(...batched);
-      const options = {
-        momentum: config.momentum ?? 0.95,
-        weightDecay: config.weightDecay,
-        rms: 0.18,
-        steps: config.newtonSchulz === 5 ? FIVE_STEPS : NEWTON_SCHULZ,
-      };
-      muon(as3(param), as3(grads[i]), as3(buffer), muonRates, scale, options);
+      matrices.push({ param: as3(param), grad: as3(grads[i]), buffer: as3(buffer) });
       return;
     }
     const [m, v] = [program.state(`m.${name}`, "f32", shape), program.state(`v.${name}`, "f32", shape)];
     // Decay pulls matrices only: a norm's or a bias's size is its meaning.
     const options: AdamWOptions = { ...pick(config), weightDecay: shape.length >= 2 ? config.weightDecay : 0 };
     adamw(param, grads[i], m, v, rates, scale, options);
+  });
+  muon(matrices, muonRates, scale, {
+    momentum: config.momentum ?? 0.95,
+    weightDecay: config.weightDecay,
+    rms: 0.18,
+    steps: config.newtonSchulz === 5 ? FIVE_STEPS : NEWTON_SCHULZ,
   });
   program.output(scale, "norm");
   return program;

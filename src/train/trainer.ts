@@ -4,6 +4,8 @@ import type { ModelConfig } from "../checkpoint/config.ts";
 import { buildTraining, fillRows, type TrainingProgram } from "../model/training.ts";
 import type { TensorSource } from "../model/weights.ts";
 import type { Device, DeviceBuffer, Executable } from "../tensor/device.ts";
+import { type ProfileLine, profileLines } from "../tensor/profile.ts";
+import type { Program } from "../tensor/program.ts";
 import { type Batch, totalWeight } from "./batch.ts";
 import { buildOptimizer, type OptimizerConfig } from "./optimizer.ts";
 import { makeParameters, type Parameters } from "./parameters.ts";
@@ -15,6 +17,8 @@ export interface TrainerOptions {
   /** Speed γ of the selection bias against unequal expert load (V3 report §2.1.2); 0: frozen. */
   biasSpeed?: number;
   balanceAlpha?: number;
+  /** λ of the multi-token prediction loss; 0 (default): the prediction modules are not trained. */
+  mtpWeight?: number;
   logitScale?: number;
   givenRoutes?: boolean;
   /** The weights stay: gradients are there for adapters (lora.ts), and no optimiser is kept for the weights themselves. */
@@ -22,8 +26,10 @@ export interface TrainerOptions {
 }
 
 export interface StepResult {
-  /** Σ weights·(−logp) / Σ weights + balance losses. */
+  /** Σ weights·(−logp) / Σ weights + balance losses + multi-token prediction's. */
   loss: number;
+  /** The first part alone: what runs with different further losses are compared by. */
+  crossEntropy: number;
   /** Of the gradients before clipping. */
   gradNorm: number;
   tokens: number;
@@ -41,8 +47,11 @@ export class Trainer {
   readonly states: Record<string, DeviceBuffer> = {};
   /** Updates done. */
   steps = 0;
+  /** Of the batch last accumulated: its loss without those of balance and multi-token prediction. */
+  crossEntropy = 0;
   private readonly run: Executable;
   private readonly update: Executable;
+  private readonly updateProgram: Program;
 
   constructor(
     device: Device,
@@ -67,6 +76,7 @@ export class Trainer {
       bindings[`grad.${name}`] = this.run.buffer(`grad.${name}`);
     }
     const program = buildOptimizer(trained, options.optimizer);
+    this.updateProgram = program;
     this.update = device.compile(program, bindings);
     for (const tensor of program.tensors) {
       if (tensor.kind === "state" && !tensor.viewOf && !(tensor.name in this.parameters)) {
@@ -77,7 +87,10 @@ export class Trainer {
 
   /** Runs one batch forward and backward, adding to the gradients; `weights · scale` weighs its tokens. Returns the loss. */
   accumulate(batch: Batch, scale: number): number {
-    this.run.run(fillRows(this.built, this.run, { ...batch, weights: batch.weights.map((weight) => weight * scale) }));
+    const weights = batch.weights.map((weight) => weight * scale);
+    this.run.run(fillRows(this.built, this.run, { ...batch, weights }));
+    const { logp } = this;
+    this.crossEntropy = -weights.reduce((sum, weight, row) => sum + weight * logp[row], 0);
     return this.run.buffer("loss").view()[0];
   }
 
@@ -169,10 +182,33 @@ export class Trainer {
   /** One update over the micro-batches of a step: weighted mean loss, at learning rate `lr`. */
   step(batches: readonly Batch[], lr: number): StepResult {
     const weight = batches.reduce((sum, batch) => sum + totalWeight(batch), 0);
-    let loss = 0;
-    for (const batch of batches) loss += this.accumulate(batch, weight > 0 ? 1 / weight : 0);
+    let [loss, crossEntropy] = [0, 0];
+    for (const batch of batches) {
+      loss += this.accumulate(batch, weight > 0 ? 1 / weight : 0);
+      crossEntropy += this.crossEntropy;
+    }
     const { gradNorm, load } = this.applyUpdate(lr);
-    return { loss, gradNorm, tokens: batches.reduce((sum, batch) => sum + batch.tokens, 0), load };
+    return { loss, crossEntropy, gradNorm, tokens: batches.reduce((sum, batch) => sum + batch.tokens, 0), load };
+  }
+
+  /**
+   * Where the time of `steps` calls of `step`, each over one batch of `tokens`, goes: forward and backward, and the update. Undefined
+   * where the device has no clock. The step is slower from then on.
+   */
+  profile(
+    step: () => void,
+    { steps, tokens, byShape }: { steps: number; tokens: number; byShape?: boolean },
+  ): { pass: ProfileLine[]; update: ProfileLine[] } | undefined {
+    const { run, update } = this;
+    if (!run.profile || !update.profile) return undefined;
+    run.profile();
+    update.profile();
+    for (let i = 0; i < steps; i++) step();
+    const about = { runs: steps, registers: { T: tokens }, byShape };
+    return {
+      pass: profileLines(this.built.program, run.profile(), about),
+      update: profileLines(this.updateProgram, update.profile(), { ...about, registers: {} }),
+    };
   }
 
   free(): void {

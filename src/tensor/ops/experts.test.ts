@@ -216,7 +216,7 @@ test("optimiser steps", async () => {
         program.state(name, "f32", [n]),
       );
       const total = program.state("total", "f32", [1]);
-      sumSquares(grad, total);
+      sumSquares([grad], total);
       const scale = clipScale(total, program.input("before", "f32", [1]), 0.5);
       adamw(p, grad, m, v, program.input("rates", "f32", [3]), scale, {
         beta1: 0.9,
@@ -240,9 +240,11 @@ test("optimiser steps", async () => {
     build: (program) => {
       const [p, buffer, grad] = ["p", "buffer", "grad"].map((name) => program.state(name, "f32", [3, 5, 7]));
       const total = program.state("total", "f32", [1]);
-      sumSquares(grad, total);
+      sumSquares([grad], total);
       const scale = clipScale(total, program.input("before", "f32", [1]), 0);
-      muonApply(p, muonMomentum(buffer, grad, scale, 0.95), program.input("rates", "f32", [3]), 0.18, 0.1);
+      const update = program.temp("f32", [3, 5, 7]);
+      muonMomentum(buffer, grad, scale, 0.95, update);
+      muonApply(p, update, program.input("rates", "f32", [3]), { factor: 0.18, weightDecay: 0.1 });
     },
     inputs: { p: noise(1, 105), buffer: noise(2, 105), grad: noise(3, 105), before: [1], rates: [0.01, 1, 1] },
   });

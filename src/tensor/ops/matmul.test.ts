@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { NativeDevice } from "../native.ts";
 import { Program, type Tensor } from "../program.ts";
 import { checkGradients, checkOp, type OpCase, uniform } from "../testing.ts";
 import { matmul } from "./matmul.ts";
@@ -64,4 +65,34 @@ test("factors that do not fit are refused with both shapes", () => {
   const [a, b] = [program.param("a", "f32", [2, 3]), program.param("b", "f32", [4, 5])];
   assert.throws(() => matmul(a, b), /the inner dimensions differ: a:f32\[2, 3\] · b:f32\[4, 5\]/);
   assert.throws(() => matmul(a, b, { transposeA: true, transposeB: true }), /at most one/);
+});
+
+test("a symmetric result is the same to the bit, half computed or whole", () => {
+  const bits = (threads: number, n: number, k: number, transposeA: boolean, symmetric: boolean): number[] => {
+    const device = new NativeDevice({ threads, grain: 0 });
+    const program = new Program("gram");
+    const x = program.param("x", "f32", [2, ...(transposeA ? [k, n] : [n, k])]);
+    const gram = matmul(x, x, { transposeA, transposeB: !transposeA, symmetric });
+    program.output(matmul(gram, gram, { alpha: 0.5, add: gram, beta: -2, symmetric }), "y");
+    const run = device.compile(program);
+    run
+      .buffer("x")
+      .view()
+      .set(uniform(n, 2 * n * k));
+    run.run();
+    const result = [...new Int32Array((run.buffer("y").view() as Float32Array).slice().buffer)];
+    device.close();
+    return result;
+  };
+  for (const [n, k] of [
+    [1, 3],
+    [5, 7],
+    [21, 40],
+    [112, 160],
+    [210, 33],
+  ])
+    for (const transposeA of [false, true]) {
+      const whole = bits(1, n, k, transposeA, false);
+      for (const threads of [1, 2, 5]) assert.deepEqual(bits(threads, n, k, transposeA, true), whole, `${n} x ${k}`);
+    }
 });

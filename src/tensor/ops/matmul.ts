@@ -5,7 +5,7 @@ import { floats } from "./elementwise.ts";
 
 const MATMUL = defineOp({
   name: "matmul",
-  ints: ["transposeA", "transposeB"],
+  ints: ["transposeA", "transposeB", "symmetric"],
   floats: ["alpha", "beta"],
   reference: ({ inputs: [a, b, c], outputs: [y], ints: [ta, tb], floats: [alpha, beta] }) => {
     const [batch, m, n] = y.shape.length === 3 ? y.shape : [1, ...y.shape];
@@ -46,14 +46,22 @@ const MATMUL = defineOp({
 
 /**
  * alpha · op(a)·op(b) + beta · add, for matrices [M, K]·[K, N] or batches [B, M, K]·[B, K, N] of f32; op is the transposition
- * where asked (not both). Gradients to a and b where there is no addend.
+ * where asked (not both). `symmetric` says that the result is known to be: half of it is computed and mirrored, which gives the same
+ * bits. Gradients to a and b where there is no addend.
  */
 export function matmul(
   a: Tensor,
   b: Tensor,
-  options: { transposeA?: boolean; transposeB?: boolean; alpha?: number; beta?: number; add?: Tensor } = {},
+  options: {
+    transposeA?: boolean;
+    transposeB?: boolean;
+    alpha?: number;
+    beta?: number;
+    add?: Tensor;
+    symmetric?: boolean;
+  } = {},
 ): Tensor {
-  const { transposeA = false, transposeB = false, alpha = 1, beta = 1, add } = options;
+  const { transposeA = false, transposeB = false, alpha = 1, beta = 1, add, symmetric = false } = options;
   const bad = (why: string): never => {
     throw new ProgramError(`matmul: ${why}: ${a}${transposeA ? "ᵀ" : ""} · ${b}${transposeB ? "ᵀ" : ""}`);
   };
@@ -66,11 +74,13 @@ export function matmul(
   const [m, k]: Dim[] = transposeA ? [left[1], left[0]] : left;
   const [k2, n]: Dim[] = transposeB ? [right[1], right[0]] : right;
   if (!sameDim(k, k2)) bad("the inner dimensions differ");
+  if (symmetric && !sameDim(m, n)) bad("a symmetric result is square");
   const y = a.program.temp("f32", [...a.shape.slice(0, -2), m, n]);
   if (add) expectShape("matmul", "the addend", add, y.shape);
   a.program.emit(MATMUL, [a, b, add ?? null], [y], {
     transposeA: transposeA ? 1 : 0,
     transposeB: transposeB ? 1 : 0,
+    symmetric: symmetric ? 1 : 0,
     alpha,
     beta,
   });

@@ -14,7 +14,7 @@ for (const [batch, rows, columns] of [
   test(`orthogonalise ${batch}x${rows}x${columns}`, () => {
     const program = new Program("orthogonalise");
     const x = program.input("x", "f32", [batch, rows, columns]);
-    program.output(orthogonalise(x), "y");
+    program.output(orthogonalise([x])[0], "y");
     const run = new ReferenceDevice("f64").compile(program);
     const values = uniform(1, batch * rows * columns);
     const norm = Math.sqrt(values.reduce((sum, v) => sum + v * v, 0));
@@ -44,11 +44,26 @@ for (const [batch, rows, columns] of [
 test("a Muon step agrees on every device", async () => {
   await checkOp({
     build: (program) => {
-      const [p, grad, buffer] = ["p", "grad", "buffer"].map((name) => program.state(name, "f32", [2, 5, 7]));
+      const named = (suffix: string, batch: number) => {
+        const [param, grad, buffer] = ["p", "grad", "buffer"].map((name) =>
+          program.state(`${name}${suffix}`, "f32", [batch, 5, 7]),
+        );
+        return { param, grad, buffer };
+      };
       const [rates, scale] = [program.input("rates", "f32", [3]), program.input("scale", "f32", [2])];
-      muon(p, grad, buffer, rates, scale, { momentum: 0.95, weightDecay: 0.1, rms: 0.18 });
+      // Two parameters of one shape are one batch.
+      muon([named("", 2), named("2", 1)], rates, scale, { momentum: 0.95, weightDecay: 0.1, rms: 0.18 });
     },
-    inputs: { p: uniform(1, 70), grad: uniform(2, 70), buffer: uniform(3, 70), rates: [0.02, 1, 1], scale: [1, 0.7] },
+    inputs: {
+      p: uniform(1, 70),
+      grad: uniform(2, 70),
+      buffer: uniform(3, 70),
+      p2: uniform(4, 35),
+      grad2: uniform(5, 35),
+      buffer2: uniform(6, 35),
+      rates: [0.02, 1, 1],
+      scale: [1, 0.7],
+    },
     // Ten polynomial steps of order 3.4 each amplify rounding.
     tolerance: 2e-3,
   });

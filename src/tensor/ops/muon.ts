@@ -14,20 +14,22 @@ export const NEWTON_SCHULZ = [...Array(8).fill(FAST), ...Array(2).fill(SETTLE)] 
   number,
 ])[];
 
-/** Orthogonalised x [B, N, K] (each matrix of Frobenius norm at most 1): singular values near 1, the same singular vectors. */
-export function orthogonalise(x: Tensor, steps = NEWTON_SCHULZ): Tensor {
-  const [, rows, columns] = x.shape as number[];
+/**
+ * Orthogonalised matrices, one result for each x [B, N, K] (every matrix of Frobenius norm at most 1): singular values near 1, the
+ * same singular vectors. The steps of all of them run side by side, so that the team meets thrice a step and not thrice a matrix.
+ */
+export function orthogonalise(xs: readonly Tensor[], steps = NEWTON_SCHULZ): Tensor[] {
+  let results = [...xs];
   // The Gram matrix is formed on the shorter side.
-  const wide = rows <= columns;
-  let result = x;
+  const wide = xs.map(({ shape: [, rows, columns] }) => (rows as number) <= (columns as number));
   for (const [a, b, c] of steps) {
-    const gram = wide ? matmul(result, result, { transposeB: true }) : matmul(result, result, { transposeA: true });
-    const polynomial = matmul(gram, gram, { alpha: c, add: gram, beta: b });
-    result = wide
-      ? matmul(polynomial, result, { add: result, beta: a })
-      : matmul(result, polynomial, { add: result, beta: a });
+    const grams = results.map((x, i) => matmul(x, x, { transposeA: !wide[i], transposeB: wide[i], symmetric: true }));
+    const polynomials = grams.map((gram) => matmul(gram, gram, { alpha: c, add: gram, beta: b, symmetric: true }));
+    results = results.map((x, i) =>
+      wide[i] ? matmul(polynomials[i], x, { add: x, beta: a }) : matmul(x, polynomials[i], { add: x, beta: a }),
+    );
   }
-  return result;
+  return results;
 }
 
 export interface MuonOptions {
@@ -39,19 +41,74 @@ export interface MuonOptions {
   rms: number;
 }
 
+/** B matrices [B, N, K] that Muon moves: three states of one shape. */
+export interface MuonParameter {
+  param: Tensor;
+  grad: Tensor;
+  /** The momentum. */
+  buffer: Tensor;
+}
+
+/** Elements whose steps run side by side: enough for many threads, few enough to stay in a processor's last cache. */
+const SIDE_BY_SIDE = 1 << 20;
+
+/** Parameters in groups of at most SIDE_BY_SIDE elements, unless one alone is larger; equal shapes together. */
+function waves(parameters: readonly MuonParameter[]): MuonParameter[][] {
+  const key = ({ param }: MuonParameter): string => param.shape.slice(1).join();
+  const order = new Map<string, MuonParameter[]>();
+  for (const one of parameters) order.set(key(one), [...(order.get(key(one)) ?? []), one]);
+  const found: MuonParameter[][] = [];
+  let room = 0;
+  for (const one of [...order.values()].flat()) {
+    const size = (one.param.shape as number[]).reduce((product, d) => product * d, 1);
+    if (size > room) {
+      found.push([]);
+      room = SIDE_BY_SIDE;
+    }
+    found[found.length - 1].push(one);
+    room -= size;
+  }
+  return found;
+}
+
 /**
- * One Muon step on B matrices `param` [B, N, K] (a state) with their gradient and momentum buffer. `rates` [3]: the learning rate
- * first; `scale` [2] from clipScale. An orthogonal [N, K] matrix has elements of root mean square 1/√max(N, K).
+ * One Muon step on every parameter. `rates` [3]: the learning rate first; `scale` [2] from clipScale. An orthogonal [N, K] matrix
+ * has elements of root mean square 1/√max(N, K).
  */
 export function muon(
-  param: Tensor,
-  grad: Tensor,
-  buffer: Tensor,
+  parameters: readonly MuonParameter[],
   rates: Tensor,
   scale: Tensor,
-  options: MuonOptions,
+  { momentum, weightDecay, rms, steps }: MuonOptions,
 ): void {
-  const [, rows, columns] = param.shape as number[];
-  const update = orthogonalise(muonMomentum(buffer, grad, scale, options.momentum), options.steps);
-  muonApply(param, update, rates, options.rms * Math.sqrt(Math.max(rows, columns)), options.weightDecay);
+  for (const wave of waves(parameters)) {
+    const groups = new Map<string, MuonParameter[]>();
+    for (const one of wave) {
+      const key = one.param.shape.slice(1).join();
+      groups.set(key, [...(groups.get(key) ?? []), one]);
+    }
+    const together = [...groups.values()].map((members) => {
+      let total = 0;
+      const firsts = members.map(({ param }) => {
+        total += param.shape[0] as number;
+        return total - (param.shape[0] as number);
+      });
+      const update = scale.program.temp("f32", [total, ...members[0].param.shape.slice(1)]);
+      members.forEach(({ buffer, grad }, i) => {
+        muonMomentum(buffer, grad, scale, momentum, update, firsts[i]);
+      });
+      return { members, firsts, update };
+    });
+    const updates = orthogonalise(
+      together.map(({ update }) => update),
+      steps,
+    );
+    together.forEach(({ members, firsts }, g) => {
+      members.forEach(({ param }, i) => {
+        const [, rows, columns] = param.shape as number[];
+        const factor = rms * Math.sqrt(Math.max(rows, columns));
+        muonApply(param, updates[g], rates, { factor, weightDecay, first: firsts[i] });
+      });
+    });
+  }
 }

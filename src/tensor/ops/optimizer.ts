@@ -9,20 +9,37 @@ const SUM_SQUARES = defineOp({
   name: "sum_squares",
   ints: [],
   floats: [],
-  inout: [0],
   reference: ({ inputs, outputs }) => {
-    const x = floats(inputs[0]);
-    let sum = 0;
-    for (const value of x) sum += value * value;
-    floats(outputs[0])[0] += sum;
+    const [x, parts] = [floats(inputs[0]), floats(outputs[0])];
+    parts.fill(0);
+    x.forEach((value, i) => (parts[Math.floor(i / SQUARES)] += value * value));
   },
 });
 
-/** total [1] += Σ x². */
-export function sumSquares(x: Tensor, total: Tensor): void {
-  expectDtype("sum_squares", "x", x, "f32");
+const ADD_UP = defineOp({
+  name: "add_up",
+  ints: [],
+  floats: [],
+  inout: [0],
+  reference: ({ inputs, outputs }) => {
+    for (const value of floats(inputs[0])) floats(outputs[0])[0] += value;
+  },
+});
+
+/** Elements whose squares one thread adds up, in order: BLOCK of kernels/optimizer.c. */
+const SQUARES = 65536;
+
+/** total [1] += Σ x² over all of `tensors`, which the team shares. */
+export function sumSquares(tensors: readonly Tensor[], total: Tensor): void {
   expectShape("sum_squares", "total", total, [1]);
-  x.program.emit(SUM_SQUARES, [x], [total]);
+  const parts = tensors.map((x) => {
+    expectDtype("sum_squares", "x", x, "f32");
+    const count = Math.ceil((x.shape as number[]).reduce((product, d) => product * d, 1) / SQUARES);
+    const part = x.program.temp("f32", [count]);
+    x.program.emit(SUM_SQUARES, [x], [part]);
+    return part;
+  });
+  for (const part of parts) total.program.emit(ADD_UP, [part], [total]);
 }
 
 const CLIP_SCALE = defineOp({
@@ -99,14 +116,16 @@ export function adamw(
 
 const MUON_MOMENTUM = defineOp({
   name: "muon_momentum",
-  ints: [],
+  ints: ["first"],
   floats: ["momentum"],
   inout: [0, 1],
-  reference: ({ inputs, outputs, floats: [momentum] }) => {
+  parts: [2],
+  reference: ({ inputs, outputs, ints: [first], floats: [momentum] }) => {
     const factor = floats(inputs[0])[1];
-    const [buffer, grad, update] = outputs.map(floats);
-    const [matrices, rows, columns] = outputs[2].shape;
+    const [matrices, rows, columns] = outputs[0].shape;
     const size = rows * columns;
+    const [buffer, grad] = outputs.map(floats);
+    const update = floats(outputs[2]).subarray(first * size, (first + matrices) * size);
     for (let b = 0; b < matrices; b++) {
       let square = 0;
       for (let i = b * size; i < (b + 1) * size; i++) {
@@ -122,37 +141,56 @@ const MUON_MOMENTUM = defineOp({
   },
 });
 
+/** Throws unless `part` [B, N, K] fits into `whole` [more, N, K] from matrix `first` on. */
+function expectPart(op: string, part: Tensor, whole: Tensor, first: number): void {
+  const [count, ...size] = part.shape as number[];
+  const [room, ...wanted] = whole.shape as number[];
+  const fits = part.shape.length === 3 && size.every((d, i) => d === wanted[i]) && first >= 0 && first + count <= room;
+  if (!fits) throw new ProgramError(`${op}: ${part} does not fit into ${whole} from matrix ${first} on`);
+}
+
 /**
- * Nesterov momentum and normalisation of B matrices: buffer ← momentum·buffer + g, result (g + momentum·buffer) divided by its
- * Frobenius norm, as a temp of the same shape [B, N, K].
+ * Nesterov momentum and normalisation of B matrices [B, N, K]: buffer ← momentum·buffer + g; (g + momentum·buffer) divided by its
+ * Frobenius norm goes to the matrices of `update` [more, N, K] from `first` on.
  */
-export function muonMomentum(buffer: Tensor, grad: Tensor, scale: Tensor, momentum: number): Tensor {
+export function muonMomentum(
+  buffer: Tensor,
+  grad: Tensor,
+  scale: Tensor,
+  momentum: number,
+  update: Tensor,
+  first = 0,
+): void {
   expectShape("muon_momentum", "grad", grad, buffer.shape);
   expectShape("muon_momentum", "scale", scale, [2]);
-  if (buffer.shape.length !== 3)
-    throw new ProgramError(`muon_momentum: the buffer must be [B, N, K], but ${buffer} was given`);
-  const update = buffer.program.temp("f32", buffer.shape);
-  buffer.program.emit(MUON_MOMENTUM, [scale], [buffer, grad, update], { momentum });
-  return update;
+  expectPart("muon_momentum", buffer, update, first);
+  buffer.program.emit(MUON_MOMENTUM, [scale], [buffer, grad, update], { first, momentum });
 }
 
 const MUON_APPLY = defineOp({
   name: "muon_apply",
-  ints: [],
+  ints: ["first"],
   floats: ["factor", "weightDecay"],
   inout: [0],
-  reference: ({ inputs, outputs, floats: [factor, weightDecay] }) => {
-    const [update, rates] = inputs.map(floats);
+  reference: ({ inputs, outputs, ints: [first], floats: [factor, weightDecay] }) => {
+    const [all, rates] = inputs.map(floats);
     const p = floats(outputs[0]);
+    const [, rows, columns] = outputs[0].shape;
+    const update = all.subarray(first * rows * columns);
     for (let i = 0; i < p.length; i++) p[i] = p[i] * (1 - rates[0] * weightDecay) - rates[0] * factor * update[i];
   },
 });
 
-/** param ← param·(1 − lr·weightDecay) − lr·factor·update, lr = rates[0]. */
-export function muonApply(param: Tensor, update: Tensor, rates: Tensor, factor: number, weightDecay: number): void {
-  expectShape("muon_apply", "update", update, param.shape);
+/** param [B, N, K] ← param·(1 − lr·weightDecay) − lr·factor·update, lr = rates[0], update the matrices from `first` on. */
+export function muonApply(
+  param: Tensor,
+  update: Tensor,
+  rates: Tensor,
+  { factor, weightDecay, first = 0 }: { factor: number; weightDecay: number; first?: number },
+): void {
+  expectPart("muon_apply", param, update, first);
   expectShape("muon_apply", "rates", rates, [3]);
-  param.program.emit(MUON_APPLY, [update, rates], [param], { factor, weightDecay });
+  param.program.emit(MUON_APPLY, [update, rates], [param], { first, factor, weightDecay });
 }
 
 const LERP = defineOp({
