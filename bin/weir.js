@@ -14,6 +14,9 @@ if (major > 22 || (major === 22 && minor >= 18)) {
   nodeModule.enableCompileCache(
     process.env.NODE_COMPILE_CACHE ?? join(process.env.WEIR_HOME ?? join(homedir(), ".weir"), "compiled"),
   );
+  await import("./strip-types.js");
+  // `weir … | head`: who closes the pipe has seen enough.
+  process.stdout.on("error", (error) => process.exit(error.code === "EPIPE" ? 0 : 1));
   const { main } = await import("../src/cli/main.ts");
   process.exitCode = await main(process.argv.slice(2));
 } else {

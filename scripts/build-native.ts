@@ -1,5 +1,5 @@
 // Builds the C kernels as a Node addon, build/native/weir-PLATFORM-ARCH.node, with whatever C compiler is there. Run by npm's install
-// script with --if-possible: without a compiler it says so and leaves the work to the WebAssembly build. --force builds although
+// script (bin/install.js), which leaves the work to the WebAssembly build where there is no compiler. --force builds although
 // nothing changed; --keep-going leaves out files that do not compile (their instructions are then missing), for work on kernels.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
@@ -76,18 +76,26 @@ export async function buildNative(
   return target;
 }
 
+const print = (line: string): void => console.log(line);
+
+/** What npm's install script does: builds, or says why not. */
+export async function buildIfPossible(): Promise<void> {
+  try {
+    await buildNative(print);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    console.warn(`weir: the native kernels were not built; the WebAssembly build will be used instead. ${message}`);
+  }
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
-    await buildNative((line) => console.log(line), {
+    await buildNative(print, {
       force: process.argv.includes("--force"),
       keepGoing: process.argv.includes("--keep-going"),
     });
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    if (!process.argv.includes("--if-possible")) {
-      console.error(`build-native: ${message}`);
-      process.exit(1);
-    }
-    console.warn(`weir: the native kernels were not built; the WebAssembly build will be used instead. ${message}`);
+    console.error(`build-native: ${error instanceof Error ? error.message : String(error)}`);
+    process.exit(1);
   }
 }
