@@ -7,6 +7,9 @@ import { type ExportOptions, exportModel } from "./export.ts";
 import { loadState, type Memory, saveState } from "./state.ts";
 import type { Trainer } from "./trainer.ts";
 
+/** A checkpoint that could not be written; the message says which is still there. */
+export class SaveError extends Error {}
+
 const STATE = "weir-state.safetensors";
 
 export class Checkpoints {
@@ -38,11 +41,24 @@ export class Checkpoints {
     return join(this.directory, `checkpoint-${step}`);
   }
 
-  /** Writes the checkpoint of `step`, then removes what is more than K old. Throws where the disk refuses; older ones stay. */
+  /**
+   * Writes the checkpoint of `step`, then removes what is more than K old. Throws SaveError where the disk refuses: what had been
+   * written of this one is removed, older ones stay.
+   */
   save(step: number, trainer: Trainer, memory: Memory, extra: Record<string, DeviceBuffer> = {}): string {
     const path = this.path(step);
-    this.write(path, trainer);
-    saveState(join(path, STATE), trainer, { ...memory, step }, extra);
+    try {
+      this.write(path, trainer);
+      saveState(join(path, STATE), trainer, { ...memory, step }, extra);
+    } catch (error) {
+      if (!existsSync(join(path, STATE))) rmSync(path, { recursive: true, force: true });
+      const last = this.steps().at(-1);
+      const kept = last === undefined ? "no earlier one is there" : `that of step ${last} is whole`;
+      throw new SaveError(
+        `the checkpoint of step ${step} could not be written to ${this.directory}: ${(error as Error).message}; ${kept}. Make room and start again to go on from there`,
+        { cause: error },
+      );
+    }
     const whole = this.steps();
     for (const old of whole.slice(0, Math.max(0, whole.length - this.keep)))
       rmSync(this.path(old), { recursive: true, force: true });

@@ -84,6 +84,11 @@ export const SETTINGS = z.strictObject({
   accumulation: count.default(1).describe("passes per update"),
   context: count.optional().describe("most tokens per document; default: the model's, at most batch_tokens"),
   fim_rate: share.default(0).describe("share of texts that get a hole to fill"),
+  mtp_weight: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe("weight of the loss of multi-token prediction; the model must have the modules"),
   prompt_weight: share.default(0).describe("loss weight of tokens the assistant did not write"),
   seed: z.int().default(1).describe("of data order, fresh weights and rollouts"),
   save_every: count.default(100).describe("steps between checkpoints"),
@@ -110,6 +115,23 @@ export const SETTINGS = z.strictObject({
     })
     .prefault({})
     .describe("the learning rate over the run"),
+  ema: z
+    .number()
+    .positive()
+    .lt(1)
+    .optional()
+    .describe("decay of an average of the weights, written into every checkpoint as a model directory ema"),
+  samples: z
+    .strictObject({
+      every: z.int().min(0).default(100).describe("steps between sample outputs; 0: none"),
+      prompts: z
+        .array(z.string())
+        .optional()
+        .describe("what they continue or answer; default: an empty text, or the first prompts of the data"),
+      max_tokens: count.default(64).describe("most tokens of each"),
+    })
+    .prefault({})
+    .describe("outputs of the model shown at intervals and kept in samples.jsonl"),
   balance: z
     .strictObject({
       bias_speed: z.number().min(0).optional().describe("γ of the selection bias; default 0.001, in grpo 0"),
@@ -190,6 +212,8 @@ export function readSettings(given: unknown): Settings {
   const settings = result.data;
   if ((settings.model === undefined) === (settings.architecture === undefined))
     throw new SettingsError("give either model (a directory to start from) or architecture (for fresh weights)");
+  if (settings.ema !== undefined && (settings.lora !== undefined || settings.method === "grpo"))
+    throw new SettingsError("ema averages the weights of pretrain and sft; leave it out with lora and in grpo");
   if (settings.lora !== undefined && settings.model === undefined)
     throw new SettingsError("lora adapts a model that is there: give model, not architecture");
   if (settings.lora !== undefined && settings.method !== "sft" && settings.method !== "pretrain")

@@ -9,9 +9,10 @@ import type { Document } from "./batch.ts";
 import { uniform } from "./rewards.ts";
 import type { Row } from "./rows.ts";
 
-/** A text between its begin and end tokens. */
-export function textIds(tokenizer: Tokenizer, text: string): Int32Array {
-  const { bos, eos } = tokenizer.special;
+/** A text between its begin and end tokens; not `ended`: to be gone on with. */
+export function textIds(tokenizer: Tokenizer, text: string, ended = true): Int32Array {
+  const { bos, eos: end } = tokenizer.special;
+  const eos = ended ? end : undefined;
   const ids = tokenizer.encode(text);
   return Int32Array.from([...(bos === undefined ? [] : [bos]), ...ids, ...(eos === undefined ? [] : [eos])]);
 }

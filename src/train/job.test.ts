@@ -206,6 +206,8 @@ test("pretrain, then SFT, then GRPO, each from the model before; runs and data c
     const { status, stdout, stderr } = weir("train", path, ...more);
     assert.equal(status, 0, stderr);
     assert.match(stderr, /memory: .* weights .* gradients .* optimiser .* activations/);
+    assert.match(stderr, /time: .*\d/);
+    if (!path.includes("grpo")) assert.match(stderr, /tokens\/s {2}\d+ % of peak/);
     return stdout.trim();
   };
   const base = passes(
@@ -215,8 +217,22 @@ test("pretrain, then SFT, then GRPO, each from the model before; runs and data c
       data: [{ path: at("text.jsonl") }],
       steps: 30,
       fim_rate: 0.2,
+      ema: 0.8,
+      samples: { every: 15, prompts: ["one plus"], max_tokens: 8 },
     }),
   );
+  const samples = readFileSync(at("runs/pretrain/samples.jsonl"), "utf8").trim().split("\n");
+  assert.deepEqual(
+    samples.map((line) => [JSON.parse(line).step, JSON.parse(line).prompt, JSON.parse(line).text.length > 0]),
+    [
+      [15, "one plus", true],
+      [30, "one plus", true],
+    ],
+  );
+  const averaged = JSON.parse(
+    weir("eval", join(base, "ema"), "--task", "perplexity", "--data", at("text.jsonl"), "--json").stdout,
+  );
+  assert.ok(averaged.nats < 6, `the average has learnt: ${averaged.nats} nats`);
   assert.ok(existsSync(join(base, "model.safetensors")) && existsSync(join(base, "tokenizer.json")));
   const loss = readMetrics(at("runs/pretrain")).map((line) => line.loss as number);
   assert.ok(loss.length === 30 && loss[29] < 0.7 * loss[0], `from ${loss[0]} to ${loss[29]}`);

@@ -10,7 +10,9 @@ import { openCheckpoint } from "../checkpoint/model-directory.ts";
 import { LocalEngine } from "../engine/local-engine.ts";
 import { ServedModel } from "../engine/model.ts";
 import { languageOf } from "../engine/open.ts";
+import type { DeviceBuffer } from "../tensor/device.ts";
 import { openDevice } from "../tensor/devices.ts";
+import { probeMachine } from "../tensor/native.ts";
 import type { ChatFormat } from "../text/chat/format.ts";
 import { chatFormatNamed } from "../text/chat/select.ts";
 import { loadTokenizer } from "../text/load.ts";
@@ -19,7 +21,10 @@ import { exportAdapter, importAdapter } from "./adapter.ts";
 import { packBatch } from "./batch.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { type Settings, SettingsError } from "./config.ts";
-import { documentsOf, promptOf } from "./documents.ts";
+import { documentsOf, promptOf, textIds } from "./documents.ts";
+import { Ema } from "./ema.ts";
+import { exportModel } from "./export.ts";
+import { trainingFlops } from "./flops.ts";
 import { Grpo, type GrpoStats } from "./grpo.ts";
 import { Lora } from "./lora.ts";
 import { OBJECTIVES, type PolicyObjective } from "./policy-loss.ts";
@@ -34,8 +39,15 @@ export interface Job {
   tokenizer: Tokenizer;
   files: Rows[];
   checkpoints: Checkpoints;
+  /** Bytes held, by purpose. */
+  memory: Record<string, number>;
   /** Seconds per pass over `batch_tokens`, measured before the first step. */
   secondsPerPass: number;
+  /** Floating-point operations per trained token, at documents of full length; per second at most as measured here and now, or NaN. */
+  flopsPerToken: number;
+  peak: number;
+  /** What the model says now to the prompts of `samples`. */
+  sample(): { prompt: string; text: string }[];
   run(report: (step: SupervisedStep | (GrpoStats & { lr: number })) => void): Promise<void>;
 }
 
@@ -136,6 +148,7 @@ export async function prepareJob(settings: Settings): Promise<Job> {
       frozen: settings.lora !== undefined,
       biasSpeed: settings.balance.bias_speed ?? (method === "grpo" || settings.lora ? 0 : 1e-3),
       balanceAlpha: settings.balance.alpha,
+      mtpWeight: settings.mtp_weight,
       logitScale: 1 / temperature,
       givenRoutes: method === "grpo" && settings.grpo.keep_routing,
     },
@@ -143,10 +156,8 @@ export async function prepareJob(settings: Settings): Promise<Job> {
   );
   mkdirSync(settings.out, { recursive: true });
   writeTextAtomically(join(settings.out, "settings.json"), `${JSON.stringify(settings, null, 2)}\n`);
-  const checkpoints = new Checkpoints(settings.out, settings.keep, {
-    tokenizer: base.tokenizerSource,
-    chatTemplate: chat?.jinja,
-  });
+  const exporting = { tokenizer: base.tokenizerSource, chatTemplate: chat?.jinja };
+  const checkpoints = new Checkpoints(settings.out, settings.keep, exporting);
   const { schedule: s, lora: l } = settings;
   const lora = l && new Lora(trainer, { rank: l.rank, alpha: l.alpha, seed, optimizer });
   if (lora && l.from !== undefined) importAdapter(l.from, lora);
@@ -157,7 +168,37 @@ export async function prepareJob(settings: Settings): Promise<Job> {
     schedule: { kind: s.kind, warmupSteps: s.warmup_steps, decayShare: s.decay_share, floor: s.floor },
     saveEvery: settings.save_every,
   };
-  const job = { trainer, tokenizer, files, checkpoints };
+  const ema = settings.ema === undefined ? undefined : new Ema(trainer, settings.ema);
+  if (ema) {
+    const { write } = checkpoints;
+    checkpoints.write = (path, of) => {
+      write(path, of);
+      exportModel(join(path, "ema"), config, ema.parameters, {
+        ...exporting,
+        leaveOut: trainer.built.context.constants,
+      });
+    };
+  }
+  const bytes = (states: Record<string, DeviceBuffer> = {}): number =>
+    Object.values(states).reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
+  const job = {
+    trainer,
+    tokenizer,
+    files,
+    checkpoints,
+    memory: {
+      ...trainer.memory,
+      ...(lora && {
+        adapter:
+          2 * bytes(lora.states) +
+          bytes(Object.fromEntries(lora.adapted.map((name) => [name, trainer.parameters[name]]))),
+      }),
+      ...(ema && { average: bytes(ema.states) }),
+    },
+    flopsPerToken: trainingFlops(trainer.built, longest),
+    peak: device.name === "native" ? probeMachine(device.threads).peak : Number.NaN,
+    sample: sampler(settings, trainer, tokenizer, chat, files),
+  };
   if (method === "grpo") {
     if (!chat) throw new SettingsError("grpo needs a chat format: name one with chat_format");
     const grpo = await makeGrpo(settings, trainer, tokenizer, chat, files);
@@ -180,7 +221,60 @@ export async function prepareJob(settings: Settings): Promise<Job> {
     ...job,
     secondsPerPass: measure(trainer, longest),
     run: async (report) =>
-      runSupervised(trainer, stream, checkpoints, { ...options, accumulation: settings.accumulation, lora }, report),
+      runSupervised(
+        trainer,
+        stream,
+        checkpoints,
+        { ...options, accumulation: settings.accumulation, lora, ema },
+        report,
+      ),
+  };
+}
+
+/** What answers or continues the prompts of the settings with the weights as they are; the engine is made when it is first asked. */
+function sampler(
+  settings: Settings,
+  trainer: Trainer,
+  tokenizer: Tokenizer,
+  chat: ChatFormat | undefined,
+  files: readonly Rows[],
+): Job["sample"] {
+  const { max_tokens: maxTokens, prompts: given } = settings.samples;
+  const asking = settings.method === "pretrain" ? undefined : chat;
+  const first = files
+    .flatMap(({ rows }) => rows.slice(0, 2))
+    .flatMap((row) =>
+      row.kind === "text" ? [] : (row.conversation.messages.find(({ role }) => role === "user")?.content ?? []),
+    );
+  const prompts = given ?? (asking && first.length > 0 ? first.slice(0, 2) : [""]);
+  const context = Math.max(...prompts.map((text) => tokenizer.encode(text).length)) + maxTokens + 64;
+  let engine: LocalEngine | undefined;
+  return () => {
+    const served = {
+      context: Math.min(context, trainer.config.maxPositionEmbeddings),
+      cacheTokens: prompts.length * (context + 16),
+    };
+    engine ??= new LocalEngine(
+      new ServedModel(trainer.device, trainer.config, { parameters: trainer.parameters }, served),
+      { name: "samples", tokenizer },
+    );
+    engine.weightsChanged(trainer.parameters);
+    const requests = prompts.map((text) => {
+      const { ids, startsInThinking = false } = asking
+        ? promptOf(tokenizer, asking, { messages: [{ role: "user", content: text }] })
+        : { ids: textIds(tokenizer, text, false) };
+      return {
+        prompt: ids,
+        maxTokens,
+        sampling: { temperature: 0 },
+        startsInThinking,
+        stopTokens: tokenizer.special.eot,
+      };
+    });
+    return engine.generateAll(requests).map((events, i) => ({
+      prompt: prompts[i],
+      text: events.map((event) => (event.type === "token" ? event.text : "")).join(""),
+    }));
   };
 }
 

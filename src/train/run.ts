@@ -2,6 +2,7 @@
 // after a kill to the same bits. They report through callbacks and print nothing.
 import { packBatch, totalWeight } from "./batch.ts";
 import type { Checkpoints } from "./checkpoints.ts";
+import type { Ema } from "./ema.ts";
 import type { Grpo, GrpoStats, Prompt } from "./grpo.ts";
 import type { Lora } from "./lora.ts";
 import { rateFactor, type Schedule } from "./schedule.ts";
@@ -24,6 +25,8 @@ export interface SupervisedOptions extends RunOptions {
   accumulation: number;
   /** Update this adapter of the trainer instead of its weights. */
   lora?: Lora;
+  /** Keep this average of the weights up to date. */
+  ema?: Ema;
   /** A loss above this multiple of its smoothed value is a failure. Default 3. */
   explosion?: number;
 }
@@ -61,10 +64,11 @@ export function runSupervised(
   options: SupervisedOptions,
   report: (step: SupervisedStep) => void,
 ): void {
-  const { steps, lr, accumulation, saveEvery, lora, explosion = 3 } = options;
+  const { steps, lr, accumulation, saveEvery, lora, ema, explosion = 3 } = options;
+  const extra = { ...lora?.states, ...ema?.states };
   const schedule: Schedule = { ...options.schedule, totalSteps: steps };
   const resume = (): Memory | undefined => {
-    const memory = checkpoints.resume(trainer, lora?.states);
+    const memory = checkpoints.resume(trainer, extra);
     if (memory && lora) lora.restore(Number(memory.step));
     return memory;
   };
@@ -79,8 +83,11 @@ export function runSupervised(
     const batches = Array.from({ length: accumulation }, () => packBatch(stream.take()));
     const weight = batches.reduce((sum, batch) => sum + totalWeight(batch), 0);
     const rate = lr * rateFactor(schedule, done);
-    let loss = 0;
-    for (const batch of batches) loss += trainer.accumulate(batch, weight > 0 ? 1 / weight : 0);
+    let [loss, crossEntropy] = [0, 0];
+    for (const batch of batches) {
+      loss += trainer.accumulate(batch, weight > 0 ? 1 / weight : 0);
+      crossEntropy += trainer.crossEntropy;
+    }
     const tokens = batches.reduce((sum, batch) => sum + batch.tokens, 0);
     const bad = !Number.isFinite(loss)
       ? `the loss is ${loss}`
@@ -95,14 +102,24 @@ export function runSupervised(
       smooth = smooth === 0 ? loss : 0.95 * smooth + 0.05 * loss;
       const { gradNorm, load } = (lora ?? trainer).applyUpdate(rate);
       done++;
-      report({ step: done, lr: rate, loss, gradNorm, tokens, load, seconds: seconds() });
+      ema?.update(done);
+      report({ step: done, lr: rate, loss, crossEntropy, gradNorm, tokens, load, seconds: seconds() });
       if (done % saveEvery === 0 || done === steps)
-        checkpoints.save(done, trainer, { smooth, stream: stream.position }, lora?.states);
+        checkpoints.save(done, trainer, { smooth, stream: stream.position }, extra);
       continue;
     }
     trainer.discard();
     failures++;
-    const result = { step: done, lr: rate, loss, gradNorm: Number.NaN, tokens, load: new Map(), seconds: seconds() };
+    const result = {
+      step: done,
+      lr: rate,
+      loss,
+      crossEntropy,
+      gradNorm: Number.NaN,
+      tokens,
+      load: new Map(),
+      seconds: seconds(),
+    };
     if (failures < PATIENCE) {
       report({ ...result, failure: `${bad}; the batch was left out` });
       continue;

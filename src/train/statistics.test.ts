@@ -1,7 +1,7 @@
 // Intervals and pass@k against published values and enumeration.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { passAt, wilson } from "./statistics.ts";
+import { meanInterval, passAt, wilson } from "./statistics.ts";
 
 test("Wilson's interval", () => {
   const [low, high] = wilson(8, 10);
@@ -25,4 +25,10 @@ test("pass@k is the share of k-subsets with a right one", () => {
       assert.ok(Math.abs(passAt(k, n, c) - hits / all) < 1e-12, `k ${k}, c ${c}`);
     }
   assert.throws(() => passAt(3, 2, 1), RangeError);
+});
+
+test("Student's interval", () => {
+  const [mean, half] = meanInterval([1, 2, 4]);
+  assert.ok(Math.abs(mean - 7 / 3) < 1e-12 && Math.abs(half - 3.7945) < 1e-3, `${mean} ${half}`);
+  assert.throws(() => meanInterval([1]), RangeError);
 });

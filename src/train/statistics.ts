@@ -18,3 +18,17 @@ export function passAt(k: number, n: number, c: number): number {
   for (let i = n - c + 1; i <= n; i++) miss *= 1 - k / i;
   return 1 - miss;
 }
+
+/** Two-sided 95 % quantiles of Student's t for 1, 2, … degrees of freedom; the normal's from there on. */
+const STUDENT = [
+  12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131,
+];
+
+/** Mean and half of Student's 95 % interval of it. Throws RangeError for less than two values. */
+export function meanInterval(values: readonly number[]): [number, number] {
+  const n = values.length;
+  if (n < 2) throw new RangeError(`an interval needs at least two values, not ${n}`);
+  const mean = values.reduce((a, b) => a + b, 0) / n;
+  const variance = values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / (n - 1);
+  return [mean, (STUDENT[n - 2] ?? 1.96) * Math.sqrt(variance / n)];
+}

@@ -9,7 +9,8 @@ import { OBJECTIVES } from "./policy-loss.ts";
 import { uniform } from "./rewards.ts";
 import { Trainer, type TrainerOptions } from "./trainer.ts";
 
-export const tinyConfig = (): ModelConfig =>
+/** `given` are keys of config.json that replace those below. */
+export const tinyConfig = (given: Record<string, unknown> = {}): ModelConfig =>
   parseConfig({
     architectures: ["DeepseekV3ForCausalLM"],
     model_type: "deepseek_v3",
@@ -45,12 +46,17 @@ export const tinyConfig = (): ModelConfig =>
     bos_token_id: 0,
     eos_token_id: 1,
     pad_token_id: 2,
+    ...given,
   });
 
-export const tinyTrainer = (given: Partial<TrainerOptions> = {}, device: Device = new NativeDevice({ threads: 1 })) =>
+export const tinyTrainer = (
+  given: Partial<TrainerOptions> = {},
+  device: Device = new NativeDevice({ threads: 1 }),
+  config: ModelConfig = tinyConfig(),
+) =>
   new Trainer(
     device,
-    tinyConfig(),
+    config,
     {
       maxTokens: 256,
       maxPositions: 64,

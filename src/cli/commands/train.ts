@@ -8,6 +8,9 @@ import { prepareJob } from "../../train/job.ts";
 import { type Command, UsageError } from "../command.ts";
 import { formatBytes, formatSeconds, Progress } from "../progress.ts";
 
+/** What a model says must not steer the terminal. */
+const printable = (text: string): string => text.replace(/\p{C}/gu, " ").trim();
+
 const METHODS = ["pretrain", "sft", "grpo"];
 
 /** Sets `a.b=value` in nested settings; the value is read as YAML. */
@@ -26,7 +29,8 @@ const command: Command = {
        weir train pretrain|sft|grpo [--config CONFIG.yaml] --set NAME=VALUE …
 
 Trains as the settings say, from the latest checkpoint in their directory \`out\` where there is one. Writes
-OUT/checkpoint-STEP (a model directory with the training state inside) and OUT/metrics.jsonl.
+OUT/checkpoint-STEP (a model directory with the training state inside; with lora a PEFT adapter), OUT/metrics.jsonl and
+OUT/samples.jsonl.
 
 The settings, with defaults in brackets:
 ${describeSettings()}`,
@@ -56,14 +60,17 @@ export default command;
 async function train(given: Record<string, unknown>): Promise<number> {
   const settings = readSettings(given);
   const job = await prepareJob(settings);
-  const { parameters, gradients, optimizer, activations } = job.trainer.memory;
   const passes = settings.steps * settings.accumulation;
   for (const { path, rows, broken } of job.files)
     console.error(
       `${path}: ${rows.length} rows${broken.length > 0 ? `, ${broken.length} broken (weir data check shows them)` : ""}`,
     );
+  const { parameters, gradients, optimizer, activations, ...others } = job.memory;
+  const held = { weights: parameters, gradients, optimiser: optimizer, activations, ...others };
   console.error(
-    `memory: ${formatBytes(parameters + gradients + optimizer + activations)} = weights ${formatBytes(parameters)}, gradients ${formatBytes(gradients)}, optimiser ${formatBytes(optimizer)}, activations ${formatBytes(activations)}`,
+    `memory: ${formatBytes(Object.values(held).reduce((a, b) => a + b, 0))} = ${Object.entries(held)
+      .map(([name, bytes]) => `${name} ${formatBytes(bytes)}`)
+      .join(", ")}`,
   );
   console.error(
     settings.method === "grpo"
@@ -72,6 +79,7 @@ async function train(given: Record<string, unknown>): Promise<number> {
   );
   const done = job.checkpoints.steps().at(-1) ?? 0;
   const progress = new Progress(settings.method, { total: settings.steps, unit: "steps", start: done });
+  const peakShare = (rate: number): string => `${Math.round((100 * rate * job.flopsPerToken) / job.peak)} %`;
   const metrics = join(settings.out, "metrics.jsonl");
   await job.run((result) => {
     const { seconds, tokens, loss, step } = result;
@@ -81,10 +89,17 @@ async function train(given: Record<string, unknown>): Promise<number> {
       metrics,
       `${JSON.stringify({ ...line, ...(load && { load: Object.fromEntries([...load].map(([l, n]) => [l, [...n]])) }) })}\n`,
     );
+    const share = "reward" in result || Number.isNaN(job.peak) ? "" : `  ${peakShare(tokens / took)} of peak`;
     const shown = "reward" in result ? `reward ${result.reward.toFixed(3)}` : `loss ${loss.toFixed(4)}`;
-    progress.update(step, `${shown}  ${Math.round(tokens / took)} tokens/s`);
+    progress.update(step, `${shown}  ${Math.round(tokens / took)} tokens/s${share}`);
     const said = "alarms" in result ? result.alarms : result.failure ? [result.failure] : [];
     for (const text of said) console.error(`\nstep ${step}: ${text}`);
+    const { every } = settings.samples;
+    if (every > 0 && (step % every === 0 || step === settings.steps) && !("failure" in result))
+      for (const { prompt, text } of job.sample()) {
+        appendFileSync(join(settings.out, "samples.jsonl"), `${JSON.stringify({ step, prompt, text })}\n`);
+        console.error(`\nstep ${step}: ${printable(prompt)} → ${printable(text)}`);
+      }
   });
   progress.end();
   console.log(job.checkpoints.path(settings.steps));
