@@ -1,5 +1,6 @@
 // The element types of both file formats in one table: how many elements a block holds and how many bytes it takes.
 // Sources: safetensors format description; ggml block layouts (ggml-common.h).
+import { DTYPES } from "../tensor/dtype.ts";
 
 export type PlainType =
   | "F64"
@@ -38,6 +39,7 @@ export interface BlockSize {
 }
 
 const size = (elements: number, bytes: number): BlockSize => ({ elements, bytes });
+const block = (name: Lowercase<BlockType>): BlockSize => size(DTYPES[name].block, DTYPES[name].bytes);
 
 export const blockSizes: Readonly<Record<DType, BlockSize>> = {
   F64: size(1, 8),
@@ -53,19 +55,19 @@ export const blockSizes: Readonly<Record<DType, BlockSize>> = {
   I8: size(1, 1),
   U8: size(1, 1),
   BOOL: size(1, 1),
-  Q8_0: size(32, 34),
-  Q4_0: size(32, 18),
-  Q4_1: size(32, 20),
-  Q5_0: size(32, 22),
-  Q5_1: size(32, 24),
-  Q2_K: size(256, 84),
-  Q3_K: size(256, 110),
-  Q4_K: size(256, 144),
-  Q5_K: size(256, 176),
-  Q6_K: size(256, 210),
-  IQ4_NL: size(32, 18),
-  IQ4_XS: size(256, 136),
-  MXFP4: size(32, 17),
+  Q8_0: block("q8_0"),
+  Q4_0: block("q4_0"),
+  Q4_1: block("q4_1"),
+  Q5_0: block("q5_0"),
+  Q5_1: block("q5_1"),
+  Q2_K: block("q2_k"),
+  Q3_K: block("q3_k"),
+  Q4_K: block("q4_k"),
+  Q5_K: block("q5_k"),
+  Q6_K: block("q6_k"),
+  IQ4_NL: block("iq4_nl"),
+  IQ4_XS: block("iq4_xs"),
+  MXFP4: block("mxfp4"),
 };
 
 export const isDType = (name: string): name is DType => Object.hasOwn(blockSizes, name);

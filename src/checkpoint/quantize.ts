@@ -1,9 +1,10 @@
 // Turns numbers into stored blocks: exact conversions for plain types, searched scales for quantised ones. The search is the one
 // all block formats share: try scales around the range's own, give each its least-squares optimum for the integers it leads to,
 // keep the least weighted error. Large elements weigh more, since they dominate the products they enter.
+
+import { halves, toBfloat, toHalf } from "../tensor/floats.ts";
 import type { DType } from "./dtype.ts";
 import { blockSizes } from "./dtype.ts";
-import { halves, toBfloat, toHalf } from "./floats.ts";
 
 export type WritableType = "F32" | "F16" | "BF16" | "Q8_0" | "Q4_0" | "Q5_0" | "Q4_K" | "Q6_K";
 export const writableTypes: readonly WritableType[] = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q5_0", "Q4_K", "Q6_K"];

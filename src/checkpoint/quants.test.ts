@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { e2m1, e4m3, e5m2, e8m0, halves, toBfloat, toHalf } from "../tensor/floats.ts";
 import type { DType } from "./dtype.ts";
 import { blockSizes } from "./dtype.ts";
-import { e2m1, e4m3, e5m2, e8m0, halves, toBfloat, toHalf } from "./floats.ts";
 import { randomNumbers } from "./models.fixture.ts";
 import type { WritableType } from "./quantize.ts";
 import { quantize, typeForRow, writableTypes } from "./quantize.ts";

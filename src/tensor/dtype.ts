@@ -1,5 +1,5 @@
 // The storage types of tensors: how many bytes a run of elements takes and how a kernel names the type. What the bits of a
-// quantised block mean is said in checkpoint/quants (files) and in the kernels (execution).
+// quantised block mean is said in blocks.ts and in the kernels.
 
 export interface DtypeInfo {
   /** The number kernels know the type by; never reused. */

@@ -42,6 +42,12 @@ export function toBfloat(value: number): number {
   return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
 }
 
+/** Value of a bfloat16 bit pattern. */
+export function ofBfloat(bits: number): number {
+  word[0] = bits << 16;
+  return single[0];
+}
+
 /**
  * Value of a sign-exponent-mantissa pattern. `ieee`: the top exponent means infinities and NaNs; else it is an exponent like others.
  */
