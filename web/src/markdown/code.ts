@@ -18,9 +18,22 @@ function ask(code: string, language: string): Promise<Coloured | undefined> {
   return new Promise((resolve) => waiting.set(id, resolve));
 }
 
+/** What was found lately: a finished answer is shown anew, and its code need not be looked at again. */
+const found = new Map<string, Promise<Coloured | undefined>>();
+
+function coloured(code: string, language: string): Promise<Coloured | undefined> {
+  const key = `${language}\n${code}`;
+  let lines = found.get(key);
+  if (!lines) {
+    lines = ask(code, language);
+    found.set(key, lines);
+    if (found.size > 200) found.delete(found.keys().next().value!);
+  }
+  return lines;
+}
+
 export async function colour(element: HTMLElement, language: string): Promise<void> {
-  const code = element.textContent ?? "";
-  const lines = await ask(code, language);
+  const lines = await coloured(element.textContent ?? "", language);
   if (!lines || !element.isConnected) return;
   const made = document.createDocumentFragment();
   lines.forEach((line, index) => {

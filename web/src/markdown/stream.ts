@@ -8,8 +8,12 @@ import { upgrade } from "./upgrade.ts";
 /** An open block longer than this is shown as plain text until it is complete. */
 const longestTail = 12_000;
 
-/** Milliseconds of one frame that complete blocks may take; what is left waits for the next frame. */
-const budget = 10;
+/**
+ * What one frame may do about complete blocks; what is left waits for the next frame. The number matters beside the time, since
+ * the browser's own work (styles, layout, painting) grows with what is new and comes after ours.
+ */
+const budget = 8;
+const mostBlocks = 8;
 
 export class MarkdownStream {
   #cutter = new BlockCutter();
@@ -38,11 +42,11 @@ export class MarkdownStream {
     this.#frame = 0;
     const until = performance.now() + budget;
     if (this.#waiting.length > 0) this.#clearTail();
-    for (let block = this.#waiting.shift(); block !== undefined; block = this.#waiting.shift()) {
-      const holder = blockElement(block);
+    for (let made = 1; this.#waiting.length > 0; made++) {
+      const holder = blockElement(this.#waiting.shift()!);
       this.#tail.before(holder);
       upgrade(holder, false);
-      if (performance.now() > until && this.#waiting.length > 0) {
+      if ((made === mostBlocks || performance.now() > until) && this.#waiting.length > 0) {
         this.#frame = requestAnimationFrame(() => this.#work());
         return;
       }

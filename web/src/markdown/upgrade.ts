@@ -18,8 +18,13 @@ function loadKatex(): Promise<Katex> {
   return katexLoading;
 }
 
-// Fetched while nothing happens, so that the first formula does not interrupt an answer that streams.
-requestIdleCallback?.(() => loadKatex(), { timeout: 5000 });
+// Fetched while nothing happens, and run once: the first formula takes ten times as long as the next ones, which would interrupt
+// an answer that streams.
+requestIdleCallback?.(
+  () =>
+    loadKatex().then((engine) => requestIdleCallback(() => formula(engine, "x^2 + \\frac{a}{b} = \\sqrt{c}", false))),
+  { timeout: 5000 },
+);
 
 const formulas = new Map<string, DocumentFragment>();
 
@@ -54,8 +59,16 @@ function formula(engine: Katex, tex: string, displayMode: boolean): DocumentFrag
   return copy;
 }
 
-function fillMath(places: HTMLElement[], engine: Katex): void {
-  for (const place of places) {
+/** Places of formulas not yet set, in the order of the page. */
+const places: HTMLElement[] = [];
+let setting = false;
+
+/** Milliseconds of one frame that formulas may take. */
+const budget = 6;
+
+function setSome(engine: Katex): void {
+  const until = performance.now() + budget;
+  for (let place = places.shift(); place; place = places.shift()) {
     const { tex } = place.dataset;
     if (tex === undefined) continue;
     delete place.dataset.tex;
@@ -64,16 +77,25 @@ function fillMath(places: HTMLElement[], engine: Katex): void {
     } catch {
       place.textContent = tex;
     }
+    if (performance.now() > until && places.length > 0) {
+      requestAnimationFrame(() => setSome(engine));
+      return;
+    }
   }
+  setting = false;
+}
+
+function setFormulas(found: Iterable<HTMLElement>): void {
+  places.push(...found);
+  if (setting || places.length === 0) return;
+  setting = true;
+  if (katex) setSome(katex);
+  else loadKatex().then(setSome);
 }
 
 /** Upgrades what is inside an element that is on the page. `finished`: diagrams and colours too. */
 export function upgrade(root: HTMLElement, finished: boolean): void {
-  const math = [...root.querySelectorAll<HTMLElement>("[data-tex]")];
-  if (math.length > 0) {
-    if (katex) fillMath(math, katex);
-    else loadKatex().then((engine) => fillMath(math, engine));
-  }
+  setFormulas(root.querySelectorAll<HTMLElement>("[data-tex]"));
   for (const block of root.querySelectorAll<HTMLElement>(".code[data-lang]")) {
     if (!block.querySelector(".code-head")) addHead(block);
     const language = block.dataset.lang!;
