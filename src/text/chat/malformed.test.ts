@@ -40,7 +40,14 @@ const CASES: Case[] = [
   { rule: "2", format: "deepseek-r1", answer: "<think>\nr\n</think>\n\nc", reasoning: "r", content: "c" },
   { rule: "2", format: "deepseek-v3.1", answer: "</think>c", content: "c" },
   { rule: "2", format: "deepseek-v4", answer: "\n<think>r</think>c", reasoning: "r", content: "c" },
-  { rule: "2", format: "weir-tutor", thinking: true, answer: "<think><think>r</think>c", reasoning: "r", content: "c" },
+  {
+    rule: "2",
+    format: "deepseek-v3.1",
+    thinking: true,
+    answer: "<think><think>r</think>c",
+    reasoning: "r",
+    content: "c",
+  },
   {
     rule: "2",
     format: "deepseek-v3.2",

@@ -10,7 +10,7 @@ import { jsonMembers } from "./json-members.ts";
 import { coderFormat, v2Format } from "./plain.ts";
 import { fileUploadPrompt, webSearchPrompt } from "./prompts.ts";
 import { chatFormatFor, chatFormatNamed } from "./select.ts";
-import { r1Format, tutorFormat, v3Format, v31Format } from "./v3.ts";
+import { r1Format, v3Format, v31Format } from "./v3.ts";
 
 const B = "<｜begin▁of▁sentence｜>";
 const E = "<｜end▁of▁sentence｜>";
@@ -53,7 +53,7 @@ test("Coder: instruction and response", () => {
   assert.equal(text, `${B}S\n### Instruction:\nq\n### Response:\na\n<|EOT|>\n### Instruction:\nr\n### Response:\n`);
 });
 
-test("V3, R1, V3.1 and the tutor: earlier reasoning is dropped", () => {
+test("V3, R1 and V3.1: earlier reasoning is dropped", () => {
   const on = { ...talk, thinking: "on" } as const;
   const off = { ...talk, thinking: "off" } as const;
   assert.equal(v3Format.render(talk).text, `${B}S${U}q1${A}a1${E}${U}q2${A}`);
@@ -61,14 +61,13 @@ test("V3, R1, V3.1 and the tutor: earlier reasoning is dropped", () => {
   assert.equal(r1Format.render(off).text, `${B}S${U}q1${A}a1${E}${U}q2${A}<think>\n\n</think>\n\n`);
   assert.equal(v31Format.render(talk).text, `${B}S${U}q1${A}</think>a1${E}${U}q2${A}</think>`);
   assert.equal(v31Format.render(on).text, `${B}S${U}q1${A}</think>a1${E}${U}q2${A}<think>`);
-  assert.equal(tutorFormat.render(talk).text, `${B}S${U}q1${A}</think>a1${E}${U}q2${A}<think>`);
   assert.equal(r1Format.render(talk).startsInThinking, true);
   assert.equal(v31Format.render(off).startsInThinking, false);
 });
 
 test("training text: the last answer keeps its reasoning, and only what the model wrote is marked", () => {
   const done: Conversation = { messages: [user("q"), assistant("a", "r")] };
-  const { text, answers } = tutorFormat.render(done);
+  const { text, answers } = v31Format.render(done);
   assert.equal(text, `${B}${U}q${A}<think>r</think>a${E}`);
   const written = answers.flatMap((_, i) => (i % 2 === 0 ? [text.slice(answers[i], answers[i + 1])] : []));
   assert.deepEqual(written, ["r</think>", `a${E}`]);
@@ -171,13 +170,12 @@ test("the format follows from template, architecture, vocabulary", () => {
   assert.equal(chatFormatFor({ ...v3, chatTemplate: "…'<｜Assistant｜><think>\\n' … '</think>'" }), r1Format);
   assert.equal(chatFormatFor({ ...v3, chatTemplate: "'<｜Assistant｜>' … '<think>' … '</think>'" }), v31Format);
   assert.equal(chatFormatFor({ ...none, architecture: "qwen2", chatTemplate: r1Format.jinja }), r1Format);
-  assert.equal(chatFormatFor({ ...v3, chatTemplate: tutorFormat.jinja }), tutorFormat);
-  assert.equal(chatFormatFor({ ...none, architecture: "deepseek_v4", chatTemplate: tutorFormat.jinja }), tutorFormat);
+  assert.equal(chatFormatFor({ ...none, architecture: "deepseek_v4", chatTemplate: r1Format.jinja }), r1Format);
   assert.equal(chatFormatFor({ ...v3, chatTemplate: v31Format.jinja }), v31Format);
   assert.equal(chatFormatFor({ ...v3, hasToken: (text) => /Assistant|think/.test(text) }), r1Format);
   assert.equal(chatFormatFor({ ...none, hasToken: (text) => text === "<|EOT|>" }), coderFormat);
   assert.equal(chatFormatFor({ ...none, architecture: "deepseek" }), v2Format);
-  assert.equal(chatFormatFor({ ...none, stated: "weir-tutor" }), tutorFormat);
+  assert.equal(chatFormatFor({ ...none, stated: "deepseek-v3.1" }), v31Format);
   assert.throws(() => chatFormatNamed("x"), /no chat format 'x'/);
 });
 

@@ -4,7 +4,7 @@ import { TextError } from "../errors.ts";
 import { v4Format, v32Format } from "./dsml.ts";
 import type { ChatFormat } from "./format.ts";
 import { coderFormat, v2Format } from "./plain.ts";
-import { r1Format, tutorFormat, v3Format, v31Format } from "./v3.ts";
+import { r1Format, v3Format, v31Format } from "./v3.ts";
 
 export const CHAT_FORMATS: readonly ChatFormat[] = [
   v2Format,
@@ -14,7 +14,6 @@ export const CHAT_FORMATS: readonly ChatFormat[] = [
   v31Format,
   v32Format,
   v4Format,
-  tutorFormat,
 ];
 
 /** The format of that name. @throws TextError naming those there are. */
@@ -39,15 +38,15 @@ export interface ModelHints {
 }
 
 /**
- * The chat format a model was trained with: Weir's own template first; then V3.2 and V4 by their architectures, which publish no
+ * The chat format a model was trained with: the template that Weir writes first; then V3.2 and V4 by their architectures, which publish no
  * template; then the template, since V2.5, V3, R1 and V3.1 share an architecture; then which marks the vocabulary has.
  */
 export function chatFormatFor(hints: ModelHints): ChatFormat {
   if (hints.stated !== undefined) return chatFormatNamed(hints.stated);
   const template = hints.chatTemplate ?? "";
   const architecture = (hints.architecture ?? "").toLowerCase().replaceAll(/[^a-z0-9]/g, "");
-  // Weir trains every architecture with its own template.
-  if (template === tutorFormat.jinja) return tutorFormat;
+  // Weir trains every architecture with R1's format.
+  if (template === r1Format.jinja) return r1Format;
   if (/^deepseek(v)?4/.test(architecture)) return v4Format;
   if (/^deepseek(v)?32/.test(architecture)) return v32Format;
   if (template.includes("｜DSML｜")) return template.includes("tool_calls>") ? v4Format : v32Format;

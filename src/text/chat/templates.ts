@@ -13,11 +13,11 @@ function quote(text: string): string {
 export function jinjaTemplate(style: V3Style): string {
   const { thinking, calls, outputs } = style;
   const lines = [
-    "{%- set ns = namespace(system='', last_user=-1, previous='') -%}",
+    "{%- set ns = namespace(system='', previous='') -%}",
     "{%- for message in messages -%}",
     "{%- if message['role'] == 'system' or message['role'] == 'developer' -%}",
     "{%- set ns.system = ns.system + ('\\n\\n' if ns.system else '') + message['content'] -%}",
-    "{%- elif message['role'] == 'user' -%}{%- set ns.last_user = loop.index0 -%}{%- endif -%}",
+    "{%- endif -%}",
     "{%- endfor -%}",
   ];
   if (thinking) {
@@ -40,9 +40,8 @@ export function jinjaTemplate(style: V3Style): string {
     `{%- if ns.previous != 'tool' -%}{{- ${quote(ASSISTANT)} -}}{%- endif -%}`,
   );
   if (thinking) {
-    const kept = thinking.keepsInLoop ? "loop.index0 > ns.last_user" : "false";
     lines.push(
-      `{%- if (thinks if loop.last else ${kept}) and message['reasoning_content'] is string -%}`,
+      `{%- if thinks and loop.last and message['reasoning_content'] is string -%}`,
       `{{- ${quote(thinking.open)} + message['reasoning_content'] + ${quote(thinking.after)} -}}`,
       `{%- elif ns.previous != 'tool' -%}{{- ${quote(thinking.closed)} if loop.last else ${quote(thinking.dropped)} -}}{%- endif -%}`,
     );

@@ -68,8 +68,6 @@ export interface V3Style {
     after: string;
     /** What stands before an earlier answer, whose reasoning is left out. */
     dropped: string;
-    /** Whether reasoning since the last user message stays (tool loops), not only that of the last answer. */
-    keepsInLoop: boolean;
   };
   calls: ToolSyntax & { kind: "json" };
   /** Before, between and after the results of one turn. */
@@ -87,7 +85,6 @@ const R1: V3Style = {
     closed: `${THINK}\n\n${END_THINK}\n\n`,
     after: `\n${END_THINK}\n\n`,
     dropped: "",
-    keepsInLoop: false,
   },
 };
 
@@ -99,17 +96,9 @@ const V31: V3Style = {
     closed: END_THINK,
     after: END_THINK,
     dropped: END_THINK,
-    keepsInLoop: false,
   },
   calls: BARE,
   outputs: ["", "", ""],
-};
-
-/** Weir's own models: R1's thinking in V3.1's spelling, so that small vocabularies spend no tokens on newlines. */
-const TUTOR: V3Style = {
-  ...V31,
-  name: "weir-tutor",
-  thinking: { ...V31.thinking!, byDefault: true, keepsInLoop: true },
 };
 
 function writeCalls(out: PromptBuilder, message: Message, syntax: ToolSyntax & { kind: "json" }): void {
@@ -124,7 +113,7 @@ function writeCalls(out: PromptBuilder, message: Message, syntax: ToolSyntax & {
 
 function render(style: V3Style, conversation: Conversation): RenderedPrompt {
   const dialogue = readDialogue(conversation);
-  const { system, messages, lastUser, prefix, complete } = dialogue;
+  const { system, messages, prefix, complete } = dialogue;
   const { thinking } = style;
   const thinks = thinking !== undefined && thinksIn(conversation, dialogue, thinking.byDefault);
   const out = new PromptBuilder().mark(BOS);
@@ -149,8 +138,8 @@ function render(style: V3Style, conversation: Conversation): RenderedPrompt {
     }
     // After tool results the answer follows at once.
     if (!afterTool) out.mark(ASSISTANT);
-    const kept = last ? thinks : (thinking?.keepsInLoop ?? false) && i > lastUser;
-    const reasoning = kept ? message.reasoningContent : undefined;
+    // Reasoning of earlier answers is left out, in tool loops too.
+    const reasoning = last && thinks ? message.reasoningContent : undefined;
     if (thinking && reasoning !== undefined) {
       halfThought = message === prefix && message.content === "";
       out.mark(thinking.open).answer(() => {
@@ -193,4 +182,3 @@ function format(style: V3Style): ChatFormat {
 export const v3Format = format(V3);
 export const r1Format = format(R1);
 export const v31Format = format(V31);
-export const tutorFormat = format(TUTOR);
