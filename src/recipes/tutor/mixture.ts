@@ -3,10 +3,11 @@
 
 import type { Conversation, Message } from "../../text/conversation.ts";
 import { dress } from "./dress.ts";
-import { type Problem, SKILL_CLASSES, type SkillClass } from "./problem.ts";
+import { type Language, type Problem, SKILL_CLASSES, type SkillClass } from "./problem.ts";
 import { hash, type Random, random } from "./random.ts";
 import { SKILLS, skill } from "./registry.ts";
 import { withRetries } from "./retry.ts";
+import { fill } from "./wording.ts";
 
 export type Split = "train" | "operands" | "phrasing";
 
@@ -100,6 +101,28 @@ export const conversation = (problem: Problem): Conversation => ({
   messages: [userMessage(problem), { role: "assistant", reasoningContent: problem.trace, content: problem.reply }],
 });
 
+const FOLLOW_UPS: Readonly<Record<Language, readonly string[]>> = {
+  zh: ["那{e}呢?", "那么{e}呢", "{e}呢?", "再算{e}", "换成{e}呢?", "接着算{e}", "还有{e}"],
+  en: [
+    "And {e}?",
+    "and {e}",
+    "What about {e}?",
+    "How about {e}?",
+    "Now {e}",
+    "And what is {e}?",
+    "then {e}?",
+    "Also {e}",
+  ],
+};
+
+/** Half of the bare formulas that come later in a conversation are asked in a few words: `and 12*35?` */
+function followUp(rng: Random, problem: Problem): Problem {
+  const { key } = problem.meta;
+  if (!/^[-+*/()\d]+$/.test(key) || key.length < 3 || rng.chance(0.5)) return problem;
+  const formula = rng.chance(0.5) ? key : key.replaceAll("*", "\u00d7");
+  return { ...problem, question: fill(rng.pick(FOLLOW_UPS[problem.language]), { e: formula }) };
+}
+
 /** The corpus: `problems` as conversations. Only the last answer has its thinking. */
 export function* mixture(options: MixtureOptions = {}, seed: number | string = 0): Generator<Conversation, never> {
   const stream = problems(options, seed);
@@ -111,6 +134,7 @@ export function* mixture(options: MixtureOptions = {}, seed: number | string = 0
       const before = stream.next().value;
       messages.push(userMessage(before), { role: "assistant", content: before.reply });
     }
-    yield { messages: [...messages, ...conversation(stream.next().value).messages] };
+    const last = stream.next().value;
+    yield { messages: [...messages, ...conversation(messages.length > 0 ? followUp(rng, last) : last).messages] };
   }
 }

@@ -463,7 +463,7 @@ export const RATIO_SHARE: Templates = {
 
 export const PROPORTION: Templates = {
   zh: [
-    "[求未知数|求比例中的|求解][x|][:|]{e}",
+    "[求未知数x|求比例中的x|求解]:{e}",
     "{e},[则x=?|x的值是多少?|解比例|求x的值]",
     "比例{e}中[,|]x[是|等于]多少[?|]",
     "[解下列比例|比例式|解下面的比例][:|]{e}",

@@ -572,12 +572,15 @@ function patterns(): Pattern[] {
  */
 export function readSolution(text: string): { question?: string; steps: string[] } | undefined {
   const math: string[] = [];
-  for (const segment of normalise(text).split(/[\n;,]/)) {
+  for (const segment of normalise(text).split(/[\n;,\u2192\u21d2]/)) {
     const bare = segment
-      .replace(/\u7b2c *\d+ *\u6b65 *:?|\bstep +\d+ *:?|^ *\d+ *\)|^ *\d+\. +/gi, " ")
-      .replace(/[\u4e00-\u9fff\u3000-\u303f]+|[A-Za-z']{2,}|\bI\b/g, " ")
+      .replace(
+        /\u7b2c *\d+ *\u6b65 *:?|\u6b65\u9aa4 *\d+ *:?|\bstep +\d+ *:?|^ *\(?\d+ *\) (?![-+*/])|^ *\d+ *\)|^ *\d+\. +|[\u2460-\u2473]/gi,
+        " ",
+      )
+      .replace(/[\u4e00-\u9fff\u3000-\u303f]+|[A-Za-z']{2,}|\b[AI]\b(?=\s)|\ban? (?=[a-z]{2})/g, " ")
       .replace(/^[\s:,.?!]+|[\s:,.?!]+$/g, "")
-      .replace(/^\d+ *\)|^\d+\.\s+/, "")
+      .replace(/^\(\d+\)\s+(?![-+*/])|^\d+ *\)|^\d+\.\s+/, "")
       .trim();
     // A formula has a sign and stands together; numbers of a story do neither.
     if (/\d/.test(bare) && /[-+*/=(]/.test(bare) && /^[-+*/=().\da-zA-Z\s^]+$/.test(bare) && !/\d\s+\d/.test(bare))
@@ -590,7 +593,7 @@ export function readSolution(text: string): { question?: string; steps: string[]
 }
 
 const CHECKING =
-  /\u68c0\u67e5|\u6279\u6539|\u505a\u5f97?\u5bf9|\u5bf9\u5417|\u5bf9\u4e0d\u5bf9|\u54ea\u4e00\u6b65|\u54ea\u91cc\u9519|\bcheck\b|mistake|is it right|is this right|solution right|do this right|mark this|which step/i;
+  /\u9519|\u6b63\u786e\u5417|\u6838\u5bf9|\u9a8c\u8bc1|\u5ba1\u67e5|\bwrong\b|\berror\b|\bmistakes\b|\bverify\b|\bcorrect\b|\bam i right\b|\bgo wrong\b|\bget this right\b|\breview\b|\bgrade\b|\bmark\b|\u68c0\u67e5|\u6279\u6539|\u505a\u5f97?\u5bf9|\u5bf9\u5417|\u5bf9\u4e0d\u5bf9|\u54ea\u4e00\u6b65|\u54ea\u91cc\u9519|\bcheck\b|mistake|is it right|is this right|solution right|do this right|mark this|which step/i;
 
 const HINTING = /\u63d0\u793a|\u63d0\u9192|\bhint\b|\bnudge\b/i;
 

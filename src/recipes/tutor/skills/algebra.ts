@@ -40,7 +40,7 @@ function twoUnknowns(a: number, b: number, c: number): string {
   return `${linear(a, 0)}${y}=${c}`;
 }
 
-const system = make("system", "B", 3, 2.5, (rng, level, s, language) => {
+const system = make("system", "B", 3, 3, (rng, level, s, language) => {
   const top = level === 1 ? 1 : level === 2 ? 4 : 7;
   const [x, y] = [
     signed(rng, rng.int(1, level === 1 ? 30 : 12), level === 3 ? 0.2 : 0),

@@ -47,9 +47,9 @@ export function operation(
   };
 }
 
-const addition = operation("add", "A", "+", 5, 2, (rng, level) => [upTo(rng, level + 1), upTo(rng, level + 1)]);
+const addition = operation("add", "A", "+", 5, 3, (rng, level) => [upTo(rng, level + 1), upTo(rng, level + 1)]);
 
-const subtraction = operation("subtract", "A", "-", 5, 2, (rng, level) => {
+const subtraction = operation("subtract", "A", "-", 5, 3.5, (rng, level) => {
   const a = upTo(rng, level + 1);
   const b = upTo(rng, level + 1);
   // A quarter of the differences are negative.
@@ -74,7 +74,7 @@ const MULTIPLY_LENGTHS: readonly (readonly [number, number])[][] = [
     [2, 3],
   ],
 ];
-const multiplication = operation("multiply", "A", "*", 5, 2, (rng, level) => {
+const multiplication = operation("multiply", "A", "*", 5, 2.5, (rng, level) => {
   const [m, n] = rng.pick(MULTIPLY_LENGTHS[level - 1]);
   return [ofLength(rng, m), ofLength(rng, n)];
 });
@@ -120,7 +120,7 @@ export function division(
   };
 }
 
-const shortDivision = division("divide", "A", 4, 1.5, (rng, level) => {
+const shortDivision = division("divide", "A", 4, 2, (rng, level) => {
   const b = rng.int(2, 9);
   let a = ofLength(rng, level + (level === 1 ? rng.int(0, 1) : 0));
   if (rng.chance(0.4)) a = Math.max(b, a - (a % b));
@@ -213,7 +213,7 @@ export function expressionSkill(
   };
 }
 
-const twoOperations = expressionSkill("expression2", "A", 3, 1.5, (rng, level) => {
+const twoOperations = expressionSkill("expression2", "A", 3, 2, (rng, level) => {
   const e = randomExpression(rng, 2, level, false);
   if (typeof e === "number" || !rng.chance(0.1) || typeof e.left === "number") return e;
   return { ...e, left: bracketed(e.left) };
@@ -293,7 +293,7 @@ const signedOfLength = (rng: Random, most: number, negative: number): number => 
   return rng.chance(negative) ? -n : n;
 };
 
-const addEquation = equationSkill("equation-add", "A", 3, 1, (rng, level, x) => {
+const addEquation = equationSkill("equation-add", "A", 3, 1.3, (rng, level, x) => {
   const root = signedOfLength(rng, level, 0.15);
   const b = signedOfLength(rng, level, 0.5);
   const c = root + b;
@@ -306,7 +306,7 @@ const addEquation = equationSkill("equation-add", "A", 3, 1, (rng, level, x) => 
   return { equation, x, scratch: s, root };
 });
 
-const linearEquation = equationSkill("equation-linear", "A", 3, 1, (rng, level, x) => {
+const linearEquation = equationSkill("equation-linear", "A", 3, 1.3, (rng, level, x) => {
   const root = level === 1 ? rng.int(1, 12) : signedOfLength(rng, 2, 0.2);
   const a = level === 3 ? rng.int(2, 12) : rng.int(2, 9);
   const b = rng.chance(0.08) ? 0 : level === 1 ? rng.int(1, 20) : signedOfLength(rng, 2, 0.4);
@@ -318,7 +318,7 @@ const linearEquation = equationSkill("equation-linear", "A", 3, 1, (rng, level, 
   return { equation, x, scratch: s, root };
 });
 
-const bracketEquation = equationSkill("equation-bracket", "A", 3, 1, (rng, level, x) => {
+const bracketEquation = equationSkill("equation-bracket", "A", 3, 1.3, (rng, level, x) => {
   const root = level === 1 ? rng.int(1, 12) : signedOfLength(rng, 2, 0.2);
   const a = rng.int(2, 9);
   const b = level === 1 ? rng.int(1, 12) : signedOfLength(rng, level === 2 ? 1 : 2, 0.4);

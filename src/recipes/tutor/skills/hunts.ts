@@ -89,7 +89,7 @@ const countdown = (id: string, count: 3 | 4, weight: number): Skill =>
     }
   });
 
-const twentyFour = make("points24", "D", 2, 2, (rng, level, s, language) => {
+const twentyFour = make("points24", "D", 2, 2.5, (rng, level, s, language) => {
   for (;;) {
     const numbers = Array.from({ length: 4 }, () => rng.int(1, level === 1 ? 10 : 13));
     const drawn = making(rng, s, language, TWENTY_FOUR, numbers, 24);
@@ -285,7 +285,7 @@ const puzzles: readonly ((rng: Random, level: number, s: Scratch, language: Lang
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
-const puzzle = make("puzzle", "D", 3, 2, (rng, level, s, language) => rng.pick(puzzles)(rng, level, s, language));
+const puzzle = make("puzzle", "D", 3, 2.5, (rng, level, s, language) => rng.pick(puzzles)(rng, level, s, language));
 
 export const HUNTS: readonly Skill[] = [
   countdown("countdown3", 3, 2),

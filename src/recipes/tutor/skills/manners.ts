@@ -1,6 +1,6 @@
 // Manners: greeting, saying what it can do, hints instead of answers, checking a user's solution, and declining the rest.
 
-import { type Expression, nextOperation, operate, print, replace, size, value } from "../expression.ts";
+import { type Expression, nextOperation, type Operator, operate, print, replace, size, value } from "../expression.ts";
 import { anyHan, anyWord, noise, OUTSIDE } from "../outside.ts";
 import { ask, fullWidth, type Templates } from "../phrases.ts";
 import type { Language, Problem, Skill } from "../problem.ts";
@@ -104,7 +104,7 @@ const TALKS: readonly Talk[] = [
   },
 ];
 
-const talk = manner("talk", 1, (rng, s, language) => {
+const talk = manner("talk", 1.5, (rng, s, language) => {
   const t = rng.pick(TALKS);
   const wording = ask(rng, t.ask, language, {});
   s.say(t.mark);
@@ -123,7 +123,7 @@ const REFUSAL: Readonly<Record<Language, string>> = {
   en: "Sorry, I can't help with that. I only do maths exercises such as 12*34 or 3x+5=20.",
 };
 
-const refuse = manner("refuse", 3, (rng, s, language) => {
+const refuse = manner("refuse", 3.5, (rng, s, language) => {
   let wording: Wording;
   if (rng.chance(0.12)) {
     const text = noise(rng);
@@ -298,7 +298,7 @@ function secretOf(p: Problem): string {
   return a.kind === "numbers" ? a.values[0] : "";
 }
 
-const hint = manner("hint", 1.2, (rng, s, language) => {
+const hint = manner("hint", 1.5, (rng, s, language) => {
   for (;;) {
     const k = rng.pick(HINTED);
     const p = k.generate(rng, rng.int(1, k.levels));
@@ -332,6 +332,13 @@ interface Step {
   prove(s: Scratch): void;
 }
 
+/** What another operation would have given. */
+function mistaken(rng: Random, op: Operator, a: number, b: number): number | undefined {
+  const due = value({ op, left: a, right: b });
+  const wrong = [a + b, a - b, a * b].filter((w) => w >= 0 && w < 10000 && w !== due);
+  return wrong.length > 0 ? rng.pick(wrong) : undefined;
+}
+
 /** A number near `n`, as slips of the pen and of the head make it. */
 function misreckon(rng: Random, n: number): number {
   const choices = [n + 1, n - 1, n + 10, n - 10, n + 2, n - 2].filter((w) => n < 0 || w >= 0);
@@ -362,7 +369,7 @@ function expressionSolution(rng: Random, e: Expression, states: boolean, wrongAt
       rest = right;
       continue;
     }
-    const slip = misreckon(rng, v);
+    const slip = (rng.chance(0.2) ? mistaken(rng, next.op, a, b) : undefined) ?? misreckon(rng, v);
     const wrong = replace(rest, next, slip);
     steps.push({ right: show(right, v), written: show(wrong, slip), prove });
     // The slip is carried on where that leaves whole numbers, or (a copied solution) it is not.
@@ -450,12 +457,20 @@ function bracketSolution(rng: Random, wrongAt: number, short: boolean): { equati
 
 const CHECK: Templates = {
   zh: [
+    "[找出错误|找出第一个错误的步骤|哪步错了|第几步错了|有没有错|找错|改错题|判断对错][:|?\n|\n]{q}{gap}{steps}",
+    "{q}{gap}{steps}{gap}[有没有错?|错在哪里?|哪步错了?|第几步错了?|找出错误|这样做对吗?|这样算对吗?|正确吗?]",
+    "[小明|我同学|有人|学生|我]这样[做|算|解]:{gap}{q}{gap}{steps}{gap}[对吗?|哪一步错了?|有错吗?|检查一下]",
+    "[检查|核对|验证|审查|批改][这个|下面的|以下|一下][解答|解法|过程|步骤|计算][:|:\n]{q}{gap}{steps}",
     "[检查我的解答|检查一下我的解答|帮我检查|检查我的过程|看看我做得对不对|我做得对吗|帮我看看哪一步错了|请检查][:|:\n|。\n]{q}{gap}{steps}",
     "{q}{gap}{steps}{gap}[我做得对吗?|对不对?|哪一步错了?|检查一下|帮我检查|请检查我的解答]",
     "[题目|题]:{q}{gap}[我的解答|解|我的过程|解答]:{gap}{steps}{gap}[检查我的解答|对吗?|帮我检查|哪里错了?]",
     "#老师帮我批改一下:{q}{gap}{steps}",
   ],
   en: [
+    "[Find the error|Find the first mistake|Find the wrong step|Spot the mistake|Where is the error|Is there a mistake|Which line is wrong|Verify this|Is this correct|Did I get this right][: |:\n|?\n]{q}{gap}{steps}",
+    "{q}{gap}{steps}{gap}[Is this correct?|Find the error.|Where did I go wrong?|Spot the mistake.|Any mistakes?|Which line is wrong?|Is there an error?|Am I right?]",
+    "[A student wrote|My friend solved it like this|Here is what I did|I did this|My steps|This is my solution|I solved]: {q}{gap}{steps}{gap}[Is it correct?|Check it.|Which step is wrong?|Find the mistake.|Is there a mistake?]",
+    "[Check|Verify|Review|Mark|Grade] [this|the|the following|this student's] [solution|work|calculation|steps][: |:\n]{q}{gap}{steps}",
     "[Check my solution|check my solution|Please check my solution|Check my work|Check my steps|Is my solution right?|Did I do this right?|Find my mistake|Which step is wrong?][: |:\n| ]{q}{gap}{steps}",
     "{q}{gap}{steps}{gap}[Is this right?|Check my solution.|Which step is wrong?|Did I make a mistake?|Please check.|check my solution]",
     "[Problem|Exercise]: {q}{gap}[My solution|Solution|My work]:{gap}{steps}{gap}[Check my solution.|Is it right?|Please check.|Where is my mistake?]",
@@ -466,18 +481,22 @@ const CHECK: Templates = {
 /** Only the steps are shown, without the exercise. */
 const CHECK_STEPS: Templates = {
   zh: [
+    "[找出错误|哪步错了|第几步错了|有没有错|判断对错][:|?\n]{steps}",
+    "{steps}{gap}[有没有错?|哪步错了?|第几步错了?|这样算对吗?]",
     "[检查我的解答|检查一下我的解答|帮我检查|检查我的过程|看看我做得对不对|我做得对吗|帮我看看哪一步错了|请检查][:|:\n|:]{steps}",
     "{steps}{gap}[我做得对吗?|对不对?|哪一步错了?|检查一下|帮我检查|请检查我的解答]",
     "#我这样算对吗:{steps}",
   ],
   en: [
+    "[Find the error|Find the wrong step|Spot the mistake|Is this correct|Verify this|Check these steps][: |:\n|?\n]{steps}",
+    "{steps}{gap}[Is this correct?|Find the error.|Where did I go wrong?|Am I right?]",
     "[Check my solution|check my solution|Please check my solution|Check my work|Check my steps|Did I do this right?|Find my mistake|Which step is wrong?][: |:\n| ]{steps}",
     "{steps}{gap}[Is this right?|Check my solution.|Which step is wrong?|Did I make a mistake?|Please check.|check my solution]",
     "#Have a look whether I got this right, please check: {steps}",
   ],
 };
 
-const check = manner("check", 2.5, (rng, s, language) => {
+const check = manner("check", 6, (rng, s, language) => {
   const kind = rng.pick([
     "operations",
     "operations",
@@ -522,9 +541,21 @@ const check = manner("check", 2.5, (rng, s, language) => {
     (i: number) => `${i})`,
     (i: number) => `${i}. `,
     (i: number) => (language === "zh" ? `第${i}步:` : `Step ${i}: `),
+    (i: number) => (language === "zh" ? `步骤${i}:` : `step ${i}: `),
+    (i: number) => `(${i}) `,
+    (i: number) => `${"\u2460\u2461\u2462\u2463\u2464\u2465\u2466\u2467"[i - 1] ?? ""}`,
+    () => "",
     () => "",
   ]);
-  const gap = rng.pick(["\n", "\n", "\n", language === "zh" ? ";" : "; ", kind === "bare" ? ", " : "\n"]);
+  const gap = rng.pick([
+    "\n",
+    "\n",
+    "\n",
+    "\n",
+    " \u2192 ",
+    language === "zh" ? ";" : "; ",
+    kind === "bare" ? ", " : "\n",
+  ]);
   const spaced = rng.chance(0.3);
   const look = (t: string): string =>
     (spaced ? t.replace(/(?<=[\dx)])([+\-*/=])/g, " $1 ") : t).replaceAll("*", times).replaceAll("/", over);

@@ -81,7 +81,7 @@ const longMultiplication = operation("multiply-long", "B", "*", 3, 2.5, (rng, le
   return [ofLength(rng, m), ofLength(rng, n)];
 });
 
-const longDivision = division("divide-long", "B", 4, 2.5, (rng, level) => {
+const longDivision = division("divide-long", "B", 4, 3, (rng, level) => {
   const b = rng.int(11, 99);
   const top = [9, 99, 99, 999][level - 1];
   const quotient = rng.int(level === 1 ? 2 : Math.ceil(top / 10), top);
@@ -90,7 +90,7 @@ const longDivision = division("divide-long", "B", 4, 2.5, (rng, level) => {
 });
 
 const expression3 = expressionSkill("expression3", "B", 3, 1.5, (rng, level) => randomExpression(rng, 3, level, false));
-const expression4 = expressionSkill("expression4", "B", 3, 1.5, (rng, level) => randomExpression(rng, 4, level, false));
+const expression4 = expressionSkill("expression4", "B", 3, 2, (rng, level) => randomExpression(rng, 4, level, false));
 const negatives = expressionSkill("negative", "B", 4, 2, (rng, level) => {
   for (;;) {
     const e = randomExpression(rng, level, level === 1 ? 2 : rng.int(1, 2), true);
@@ -139,7 +139,7 @@ function drawFraction(rng: Random, level: number): [number, number] {
 
 const least = (a: number, b: number): number => (a / greatest(a, b)) * b;
 
-const fractionSum = make("fraction-add", "B", 3, 2, (rng, level, s, language) => {
+const fractionSum = make("fraction-add", "B", 3, 2.5, (rng, level, s, language) => {
   let [a, b] = drawFraction(rng, level);
   let [c, d] = drawFraction(rng, level);
   if (rng.chance(level === 1 ? 0.4 : 0.15)) [c, d] = [rng.int(1, b - 1), b];
@@ -197,7 +197,7 @@ const fractionProduct = make("fraction-multiply", "B", 3, 2, (rng, level, s, lan
   };
 });
 
-const simplify = make("fraction-simplify", "B", 3, 1, (rng, level, s, language) => {
+const simplify = make("fraction-simplify", "B", 3, 1.3, (rng, level, s, language) => {
   const g = rng.int(2, [9, 12, 25][level - 1]);
   const n = rng.int(1, [9, 12, 19][level - 1]);
   const d = rng.int(2, [9, 12, 19][level - 1]);
@@ -396,7 +396,7 @@ const commonFactors = (rng: Random, level: number): [number, number] => {
   return [a, b];
 };
 
-const gcd = make("gcd", "B", 3, 1, (rng, level, s, language) => {
+const gcd = make("gcd", "B", 3, 1.2, (rng, level, s, language) => {
   const [a, b] = commonFactors(rng, level);
   s.say(`gcd(${a},${b})`);
   const result = gcdLines(s, a, b);
@@ -409,7 +409,7 @@ const gcd = make("gcd", "B", 3, 1, (rng, level, s, language) => {
   };
 });
 
-const lcm = make("lcm", "B", 3, 1, (rng, level, s, language) => {
+const lcm = make("lcm", "B", 3, 1.3, (rng, level, s, language) => {
   let [a, b] = commonFactors(rng, level);
   while (least(a, b) > 5000) [a, b] = commonFactors(rng, level);
   s.say(`lcm(${a},${b})`);
@@ -450,7 +450,7 @@ const average = make("average", "B", 3, 1, (rng, level, s, language) => {
 const colon = (rng: Random, a: number | string, b: number | string): string =>
   `${a}${rng.pick([":", ":", ":", " : ", "\uff1a", "\u2236"])}${b}`;
 
-const ratio = make("ratio", "B", 3, 1.2, (rng, level, s, language) => {
+const ratio = make("ratio", "B", 3, 1.8, (rng, level, s, language) => {
   const kind = rng.pick(["simplify", "share", "proportion"] as const);
   if (kind === "simplify") {
     const g = rng.int(2, [9, 12, 20][level - 1]);
@@ -541,7 +541,7 @@ function shift(s: Scratch, n: string, power: number, op: "*" | "/"): string {
   return formatDecimal(value);
 }
 
-const units = make("units", "B", 3, 1.2, (rng, level, s, language) => {
+const units = make("units", "B", 3, 2.2, (rng, level, s, language) => {
   const [large, small, factor] = rng.pick(UNITS);
   const [a, b] = [nameOf(rng, large, language), nameOf(rng, small, language)];
   const rate = (): void => s.say(`1${large.short}=${factor}${small.short}`);
@@ -606,7 +606,7 @@ export const SCHOOL: readonly Skill[] = [
   decimalProduct,
   decimalQuotient,
   percentSkill("percent-of", ["of", "more", "less"], 2),
-  percentSkill("percent-reverse", ["reverse", "undo-more", "undo-less", "what"], 1.5),
+  percentSkill("percent-reverse", ["reverse", "undo-more", "undo-less", "what"], 2),
   gcd,
   lcm,
   average,

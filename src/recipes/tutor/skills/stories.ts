@@ -116,4 +116,4 @@ const stories = (steps: 1 | 2 | 3, weight: number): Skill =>
     return { key, wording, answer: number(result), result: `${result}` };
   });
 
-export const WORD_PROBLEMS: readonly Skill[] = [stories(1, 2), stories(2, 3), stories(3, 3)];
+export const WORD_PROBLEMS: readonly Skill[] = [stories(1, 3), stories(2, 4), stories(3, 4)];

@@ -93,7 +93,7 @@ function powerRule(p: Polynomial): string {
   return text;
 }
 
-const integral = make("integral", "C", 3, 1.5, (rng, level, s, language) => {
+const integral = make("integral", "C", 3, 2, (rng, level, s, language) => {
   const degree = level === 1 ? 1 : level === 2 ? rng.int(1, 2) : rng.int(2, 3);
   const p: number[] = [];
   for (let i = 0; i <= degree; i++) {
@@ -283,7 +283,7 @@ function distinctPair(rng: Random, names: readonly string[]): [string, string] {
   return [first, rng.pick(names.filter((n) => n !== first))];
 }
 
-const probability = make("probability", "C", 3, 1.5, (rng, level, s, language) => {
+const probability = make("probability", "C", 3, 2.5, (rng, level, s, language) => {
   const kind =
     level === 1 ? rng.pick(["die", "ball"] as const) : level === 2 ? rng.pick(["dice", "ball"] as const) : "balls";
   if (kind === "die") {
