@@ -473,6 +473,18 @@ static napi_value map_file(napi_env env, napi_callback_info info) {
   }
   return result;
 }
+
+/* forget(view of a mapped file that nothing was written to): the whole pages in it leave memory. */
+static napi_value forget(napi_env env, napi_callback_info info) {
+  ARGUMENTS(1)
+  void *data;
+  int64_t bytes;
+  napi_value buffer;
+  if (!view_of(env, arg[0], &data, &bytes, &buffer)) return 0;
+  intptr_t page = sysconf(_SC_PAGESIZE), from = ((intptr_t)data + page - 1) / page * page, to = ((intptr_t)data + bytes) / page * page;
+  if (to > from) madvise((void *)from, (size_t)(to - from), MADV_DONTNEED);
+  return 0;
+}
 #endif
 
 /* probe(what 0 = bandwidth | 1 = peak, threads, milliseconds): bytes or operations per second. */
@@ -495,7 +507,7 @@ NAPI_MODULE_INIT() {
       {"isas", isas}, {"device", device}, {"threads", threads}, {"allocate", allocate}, {"detach", detach}, {"program", program},
       {"bind", bind}, {"run", run}, {"runAsync", run_async}, {"profile", profile}, {"free", free_program}, {"packBytes", pack_bytes}, {"pack", pack},
 #ifndef _WIN32
-      {"mapFile", map_file},
+      {"mapFile", map_file}, {"forget", forget},
 #endif
       {"probe", probe},
   };

@@ -528,6 +528,26 @@ static void product_task(const product *p, int64_t r0, int64_t r1, int64_t g0, i
   }
 }
 
+/* Row `row` of a matrix [n, k] of blocks as floats: unpacked with the seven rows beside it. */
+void WEIR_LOCAL(quant_row)(int32_t dtype, const void *w, int64_t n, int64_t k, int64_t row, float *out) {
+  const product p = {.w = w, .dtype = dtype, .n = n, .k = k};
+  const format f = format_of(dtype % WEIR_PACKED);
+  const methods *way = methods_of(dtype % WEIR_PACKED);
+  const int mins = minima(f);
+  const int64_t r = row % GROUP;
+  uint8_t aside[MOST_GROUP_BYTES(STRIP)] __attribute__((aligned(64)));
+  strip s;
+  for (int64_t b0 = 0; b0 < k / BLOCK; b0 += STRIP) {
+    const int64_t b1 = b0 + STRIP < k / BLOCK ? b0 + STRIP : k / BLOCK;
+    way->unpack(packed_blocks(&p, f, row / GROUP, b0, b1, aside), b0, b1, 0, &s);
+    for (int64_t b = 0; b < b1 - b0; b++)
+      for (int64_t i = 0; i < BLOCK; i++) {
+        const float min = mins ? s.min[b][mins == 2 ? i / 16 : 0][r] : 0;
+        *out++ = s.scale[b][r] * (float)s.values[((b * 16 + i / 2) * SIDE * GROUP + r) * 2 + i % 2] - min;
+      }
+  }
+}
+
 /* How the rows and groups of a product are cut into tasks; groups per task in multiples of `grain`. */
 typedef struct {
   int64_t blocks, rows, parts, groups;

@@ -71,5 +71,7 @@ WEIR_INLINE int64_t group_bytes(const format f, int64_t blocks) { return blocks 
 /* Packs blocks b0 … b1 of up to eight rows (missing ones become zero); rows are row_bytes apart. b0 and b1 are multiples of 8 for
  * the types with blocks of 256. */
 void WEIR_LOCAL(pack_group)(int32_t dtype, const uint8_t *source, int64_t row_bytes, int64_t rows, int64_t b0, int64_t b1, uint8_t *to);
+/* Row `row` of a matrix [n, k] of blocks, packed or not, as floats (quant.c). */
+void WEIR_LOCAL(quant_row)(int32_t dtype, const void *w, int64_t n, int64_t k, int64_t row, float *out);
 
 #endif

@@ -8,6 +8,8 @@ export interface Load {
   context: number;
   streams: number;
   device?: "native" | "wasm";
+  /** Most threads that will be asked for, where that must be known when loading. */
+  threads?: number;
   cacheDtype?: "f32" | "bf16" | "i8";
 }
 

@@ -6,7 +6,7 @@ import { peakBytes, promptOf, serve } from "./protocol.ts";
 let engine: LocalEngine;
 
 serve(
-  async ({ file, context, streams, device, cacheDtype }) => {
+  async ({ file, context, streams, device, threads, cacheDtype }) => {
     const bareBytes = peakBytes();
     const begin = performance.now();
     ({ engine } = await openModel(file, {
@@ -14,6 +14,7 @@ serve(
       cacheTokens: (context + 32) * streams,
       maxSequences: streams,
       device,
+      threads,
       cacheDtype,
     }));
     const { served } = engine;

@@ -172,7 +172,7 @@ async function wasmBeside(
 ): Promise<void> {
   const load = { file, context: 1024, streams: 1 };
   const native = await opened("weir", load);
-  const wasm = await opened("weir", { ...load, device: "wasm" });
+  const wasm = await opened("weir", { ...load, device: "wasm", threads: 2 });
   const [fast, portable] = await race([native, wasm], { prompt, generate, streams: 1 }, rounds);
   for (const what of ["decode", "prefill"] as const)
     report({

@@ -6,9 +6,10 @@ import { quantize, type WritableType } from "../checkpoint/quantize.ts";
 import { countParameters } from "../checkpoint/tensors.ts";
 import { buildInference, buildSampler, type InferenceOptions } from "../model/inference.ts";
 import type { ServingWindows } from "../model/serving-windows.ts";
-import { loadParameter } from "../model/weights.ts";
+import { expertNames, loadParameter } from "../model/weights.ts";
 import type { Device, DeviceBuffer, Executable } from "../tensor/device.ts";
 import { DTYPES, type Dtype, isPacked, unpackedDtype } from "../tensor/dtype.ts";
+import type { NativeDevice } from "../tensor/native.ts";
 import type { CacheDtype } from "../tensor/ops/cache.ts";
 import type { Tensor } from "../tensor/program.ts";
 
@@ -22,7 +23,7 @@ export interface ModelOptions {
   maxRows?: number;
   /** Most sequences at once; default 64. */
   maxSequences?: number;
-  /** How float weights are held: as stored, or quantised at load. Default "f32". */
+  /** How float weights are held: as stored ("f32", the default), or quantised at load. */
   weights?: "f32" | "q8_0" | "q4_0";
 }
 
@@ -30,11 +31,30 @@ export const PAGE_SIZE = 16;
 /** Alternatives that the sampler reports; requests ask for at most so many. */
 export const ALTERNATIVES = 20;
 
-/** Weights that stay as exact as they are stored: embedding, router, norms, hyper-connections, biases. */
+/** Weights that are held as float32: router, norms, hyper-connections, biases. */
 const isSensitive = (name: string, shape: readonly number[]): boolean =>
-  shape.length < 2 || /embed_tokens|\.gate\.weight$|norm|hc_|ape$|sink|indexer\.weights_proj/.test(name);
+  shape.length < 2 || /\.gate\.weight$|norm|hc_|ape$|sink|indexer\.weights_proj/.test(name);
 
-const blockDtypes = new Set(Object.keys(DTYPES).filter((dtype) => DTYPES[dtype as keyof typeof DTYPES].block > 1));
+type Plain = keyof typeof DTYPES;
+
+/**
+ * The checkpoint's tensors that hold exactly this parameter, in order, and their common type: one, or all experts of a stack.
+ * undefined where it must be put together from something else, or is of a type that no kernel reads.
+ */
+function storedForm(
+  checkpoint: Checkpoint,
+  name: string,
+  shape: readonly number[],
+): { dtype: Plain; names: string[] } | undefined {
+  const names = checkpoint.has(name) ? [name] : shape.length === 3 ? expertNames(name, shape[0]) : undefined;
+  if (!names?.every((part) => checkpoint.has(part))) return undefined;
+  const dtype = checkpoint.info(names[0]).dtype.toLowerCase();
+  if (!(dtype in DTYPES) || names.some((part) => checkpoint.info(part).dtype.toLowerCase() !== dtype)) return undefined;
+  return { dtype: dtype as Plain, names };
+}
+
+const FLOATS: readonly string[] = ["f32", "f16", "bf16"];
+const fits = (dtype: Plain, shape: readonly number[]): boolean => shape[shape.length - 1] % DTYPES[dtype].block === 0;
 
 /** Storage type of a weight: block-quantised ones as stored where the row fits, others as asked. */
 function storageOf(
@@ -44,31 +64,34 @@ function storageOf(
   weights: "f32" | "q8_0" | "q4_0",
 ): Dtype {
   if (isSensitive(name, shape)) return "f32";
-  const stored = storedDtype(checkpoint, name);
-  if (stored && blockDtypes.has(stored) && shape[shape.length - 1] % DTYPES[stored].block === 0)
-    return `packed:${stored}`;
-  if (weights !== "f32" && shape[shape.length - 1] % DTYPES[weights].block === 0) return `packed:${weights}`;
-  return "packed:f32";
-}
-
-/** The dtype in which the checkpoint has exactly this tensor, undefined where it must be put together. */
-function storedDtype(checkpoint: Checkpoint, name: string): keyof typeof DTYPES | undefined {
-  try {
-    const dtype = checkpoint.raw(name).dtype.toLowerCase();
-    return dtype in DTYPES ? (dtype as keyof typeof DTYPES) : undefined;
-  } catch {
-    return undefined;
+  const stored = storedForm(checkpoint, name, shape)?.dtype;
+  if (name === "model.embed_tokens.weight") {
+    // Never quantised here, and its rows are read where they lie; as the head too, it is multiplied by and wants to be packed.
+    const table = stored && (FLOATS.includes(stored) || DTYPES[stored].block > 1) ? stored : "f32";
+    return checkpoint.config.tieWordEmbeddings ? `packed:${table}` : table;
   }
+  if (stored && DTYPES[stored].block > 1 && fits(stored, shape)) return `packed:${stored}`;
+  if (weights !== "f32" && fits(weights, shape)) return `packed:${weights}`;
+  return stored && FLOATS.includes(stored) ? `packed:${stored}` : "packed:f32";
 }
 
-/** A buffer with this parameter's values, in the dtype the program wants. */
+/** What a device that works on memory of this process can do beside the rest. */
+type InPlace = Device & Pick<NativeDevice, "wrap" | "forget">;
+const inPlace = (device: Device): device is InPlace => device.name === "native";
+
+/** A buffer with this parameter's values, in the dtype the program wants. Stored bytes are used where they lie. */
 function loadWeight(device: Device, checkpoint: Checkpoint, tensor: Tensor): DeviceBuffer {
   const shape = tensor.shape as number[];
   const dtype = unpackedDtype(tensor.dtype);
   const packing = isPacked(tensor.dtype);
+  const form = storedForm(checkpoint, tensor.name, shape);
   let plain: DeviceBuffer;
-  if (storedDtype(checkpoint, tensor.name) === dtype && dtype !== "f32") {
-    plain = device.buffer(dtype, shape, checkpoint.raw(tensor.name).read());
+  let bytes: Uint8Array | undefined;
+  if (form?.dtype === dtype) {
+    const parts = form.names.map((name) => checkpoint.raw(name).read());
+    bytes = parts.length === 1 ? parts[0] : new Uint8Array(Buffer.concat(parts));
+    const aligned = bytes.byteOffset % 4 === 0 || (dtype !== "f32" && dtype !== "i32");
+    plain = inPlace(device) && aligned ? device.wrap(dtype, shape, bytes) : device.buffer(dtype, shape, bytes);
   } else {
     const values = loadParameter(checkpoint, tensor.name, shape);
     plain = device.buffer(
@@ -79,7 +102,11 @@ function loadWeight(device: Device, checkpoint: Checkpoint, tensor: Tensor): Dev
   }
   if (!packing) return plain;
   const packed = device.pack(plain);
-  if (packed !== plain) plain.free();
+  if (packed !== plain) {
+    plain.free();
+    // What was read of a mapped file need not stay in memory beside its packed form.
+    if (bytes && inPlace(device)) device.forget(bytes);
+  }
   return packed;
 }
 

@@ -2,6 +2,7 @@
 // server and the evaluation.
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
+import { MemorySource, type OpenSource, openFile } from "../checkpoint/byte-source.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../checkpoint/model-directory.ts";
 import { countParameters } from "../checkpoint/tensors.ts";
@@ -38,19 +39,38 @@ export function languageOf(checkpoint: Checkpoint): { tokenizer: Tokenizer; chat
   return { tokenizer, chat };
 }
 
+/** Bytes of a tensor that weightsHash reads at its start and in its middle. */
+const SAMPLE = 2048;
+
 /** Identifies the weights: names, types, sizes and a sample of every tensor's bytes. Reading all of a large file would take too long. */
 export function weightsHash(checkpoint: Checkpoint): string {
   const hash = createHash("sha256");
   for (const name of checkpoint.tensorNames) {
     const { dtype, shape, bytes } = checkpoint.info(name);
     hash.update(`${name} ${dtype} ${shape} ${bytes}\n`);
-    if (bytes <= 1 << 20) hash.update(checkpoint.raw(name).read());
-    else {
-      const { location } = checkpoint.raw(name);
-      if (location) hash.update(location.source.read(location.offset, 1 << 16));
-    }
+    const { location, read } = checkpoint.raw(name);
+    if (bytes <= 2 * SAMPLE || !location) hash.update(read());
+    else for (const at of [0, Math.floor(bytes / 2)]) hash.update(location.source.read(location.offset + at, SAMPLE));
   }
   return hash.digest("hex");
+}
+
+/** How weight files are opened: mapped into memory where the native kernels are there, else read by position. */
+async function openSource(): Promise<OpenSource> {
+  try {
+    const { mapFile } = await import("../tensor/native.ts");
+    return (path) => {
+      let bytes: Uint8Array;
+      try {
+        bytes = mapFile(path);
+      } catch {
+        return openFile(path); // whose errors say what is wrong with the file
+      }
+      return new MemorySource(path, bytes);
+    };
+  } catch {
+    return openFile;
+  }
 }
 
 /** Below this many active parameters a second thread costs more at the barriers than it computes. */
@@ -67,7 +87,7 @@ export async function openModel(
   path: string,
   options: OpenOptions = {},
 ): Promise<{ engine: LocalEngine; tokenizer: Tokenizer; chat: ChatFormat }> {
-  const checkpoint = openCheckpoint(path);
+  const checkpoint = openCheckpoint(path, await openSource());
   try {
     const { tokenizer, chat } = languageOf(checkpoint);
     const device = await openDevice({ ...options, threads: options.threads ?? defaultThreads(checkpoint) });

@@ -24,6 +24,7 @@ interface Addon {
   packBytes(device: Handle, dtype: number, rows: number, cols: number): number;
   pack(device: Handle, dtype: number, source: Uint8Array, rows: number, cols: number, target: Uint8Array): void;
   mapFile(path: string): ArrayBuffer;
+  forget(bytes: Uint8Array): void;
   probe(what: 0 | 1, threads: number, milliseconds: number): number;
 }
 
@@ -53,8 +54,12 @@ export function probeMachine(threads: number, milliseconds = 300): { bandwidth: 
  * must not be shortened while mapped. Unmapped when nothing refers to it any more.
  */
 export function mapFile(path: string): Uint8Array {
-  return new Uint8Array(loadAddon().mapFile(path));
+  const bytes = new Uint8Array(loadAddon().mapFile(path));
+  mapped.add(bytes.buffer);
+  return bytes;
 }
+
+const mapped = new WeakSet<ArrayBufferLike>();
 
 interface NativeBlock extends Block {
   array: Uint8Array;
@@ -178,5 +183,10 @@ export class NativeDevice extends RuntimeDevice<Handle, NativeBlock> {
     if ((dtype === "f32" || dtype === "i32") && bytes.byteOffset % 4 !== 0)
       throw new TensorError("wrong_binding", `${dtype} cannot lie at byte offset ${bytes.byteOffset}; copy it`);
     return this.wrapBlock(dtype, shape, { array: bytes, bytes: needed, view: () => bytes, release: () => {} });
+  }
+
+  /** Lets the system take back the memory of bytes of a mapped file (others are left alone); reading them again reads the file again. */
+  forget(bytes: Uint8Array): void {
+    if (mapped.has(bytes.buffer)) loadAddon().forget(bytes);
   }
 }

@@ -1,5 +1,6 @@
 // Token embedding: rows of a table by id, and the gradient that adds into those rows.
 
+import { unpackedDtype } from "../dtype.ts";
 import { defineOp } from "../op.ts";
 import { expectDtype, expectRank, ProgramError, type Tensor } from "../program.ts";
 import { weightRow } from "./blocks.ts";
@@ -35,10 +36,11 @@ const EMBEDDING_DW = defineOp({
   },
 });
 
-/** Rows table[ids] as f32 [T, D]; table [V, D] f32, bf16 or f16. Give `ids` the range 0..V when it is an input. */
+/** Rows table[ids] as f32 [T, D]; table [V, D] of any type of weights, packed or not (gradients: f32). Give `ids` the range 0..V when it is an input. */
 export function embedding(table: Tensor, ids: Tensor): Tensor {
   expectRank("embedding", "table", table, 2);
-  expectDtype("embedding", "table", table, "f32", "bf16", "f16");
+  if (["i32", "i8"].includes(unpackedDtype(table.dtype)))
+    throw new ProgramError(`embedding: table must hold weights, but ${table} was given`);
   expectDtype("embedding", "ids", ids, "i32");
   expectRank("embedding", "ids", ids, 1);
   if (ids.kind === "input" && (ids.range === undefined || ids.range.max > (table.shape[0] as number))) {

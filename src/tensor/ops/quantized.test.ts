@@ -8,6 +8,7 @@ import { ReferenceDevice } from "../reference.ts";
 import { checkOp, checkRows, integers, type OpCase, runOn, toF16, uniform } from "../testing.ts";
 import { quantizeRows } from "./activations.ts";
 import { dot } from "./elementwise.ts";
+import { embedding } from "./embedding.ts";
 import { groupedLinear, groupedLinearQuantized, groupedSwiglu } from "./grouped.ts";
 import { headLinear } from "./head-linear.ts";
 import { linear, linearQuantized } from "./linear.ts";
@@ -92,6 +93,33 @@ for (const dtype of QUANTS) {
     }
   });
 }
+
+test("embeddings read rows of tables of every type, plain and packed", async () => {
+  const [vocab, rows] = [21, 5];
+  for (const dtype of [...QUANTS, "f32", "bf16", "f16"] as const) {
+    const width = dtype in SCALES ? 3 * DTYPES[dtype].block : 19;
+    const values = uniform(2, vocab * width);
+    const table =
+      dtype === "f32"
+        ? values
+        : dtype === "bf16"
+          ? Uint16Array.from(new Uint32Array(Float32Array.from(values).buffer), (bits) => bits >>> 16)
+          : dtype === "f16"
+            ? toF16(values)
+            : randomBlocks(2, dtype, vocab * width);
+    for (const type of [dtype, `packed:${dtype}`] as const)
+      await checkOp({
+        build: (program) => {
+          const t = program.register("T", rows);
+          const ids = program.input("ids", "i32", [dim(t)], { min: 0, max: vocab });
+          program.output(embedding(program.param("table", type, [vocab, width]), ids), "y");
+        },
+        registers: { T: rows },
+        inputs: { table, ids: [20, 0, 7, 8, 16] },
+        tolerance: 1e-6,
+      });
+  }
+});
 
 test("quantised rows have the reference's bytes, whatever their size", async () => {
   const k = 96;
