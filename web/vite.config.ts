@@ -1,11 +1,26 @@
 // Builds the page into web/dist; `weir serve` serves it under /app/. `vite web` develops it against a server on port 8080.
+import { readdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import react from "@vitejs/plugin-react";
-import { defineConfig } from "vite";
+import { defineConfig, type Plugin } from "vite";
+
+/** The character tables of pdf.js, under the names it asks for. */
+function pdfTables(): Plugin {
+  const folder = join(dirname(createRequire(import.meta.url).resolve("pdfjs-dist/package.json")), "cmaps");
+  return {
+    name: "pdf-tables",
+    generateBundle() {
+      for (const name of readdirSync(folder))
+        this.emitFile({ type: "asset", fileName: `pdf-cmaps/${name}`, source: readFileSync(join(folder, name)) });
+    },
+  };
+}
 
 export default defineConfig({
   root: import.meta.dirname,
   base: "/app/",
-  plugins: [react()],
+  plugins: [react(), pdfTables()],
   worker: { format: "es" },
   build: {
     target: "es2024",

@@ -119,7 +119,7 @@ export function mountPage(app: Hono, webRoot: string): void {
     const found = serve(c, path === "" ? "index.html" : path);
     if (found) return found;
     // Addresses inside the application are the page's own; missing files are missing.
-    if (!path.startsWith("assets/") && extname(path) === "") {
+    if (!/^(?:assets|pdf-cmaps)\//.test(path) && extname(path) === "") {
       const page = serve(c, "index.html");
       if (page) return page;
       return c.text("The page is not built. Run: npm run build:web\n页面尚未构建。请运行：npm run build:web\n", 503);

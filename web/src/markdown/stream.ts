@@ -13,7 +13,7 @@ const longestTail = 12_000;
  * the browser's own work (styles, layout, painting) grows with what is new and comes after ours.
  */
 const budget = 8;
-const mostBlocks = 8;
+const mostBlocks = 4;
 
 export class MarkdownStream {
   #cutter = new BlockCutter();
