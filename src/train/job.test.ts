@@ -272,9 +272,13 @@ test("pretrain, then SFT, then GRPO, each from the model before; runs and data c
     "4",
   );
   assert.match(exact.stdout, /95 % interval .* of 5 problems × 4[\s\S]*pass@4/, exact.stderr);
-  const listed = weir("runs", at("runs"), "--metric", "loss", "--svg", at("loss.svg"));
+  const listed = weir("runs", at("runs"), "--metric", "loss", "--svg", at("loss.svg"), "--html", at("runs.html"));
   assert.match(listed.stdout, /pretrain .*30\/30 .*▁/);
   assert.match(readFileSync(at("loss.svg"), "utf8"), /<polyline/);
+  const page = readFileSync(at("runs.html"), "utf8");
+  for (const text of ["<h1>", "parts.exact", "tokensPerSecond", "grpo.samples", "one plus"])
+    assert.ok(page.includes(text), text);
+  assert.ok(!/<script|http/.test(page.replaceAll("http://www.w3.org/2000/svg", "")), "the page stands alone");
   const checked = weir("data", "check", at("mixed.jsonl.gz"), "--model", base, "--chat-format", "deepseek-v3");
   assert.equal(checked.status, 1, "broken rows give a failing exit code");
   assert.match(checked.stdout, /row 7: messages\[0\]\.role is "robot"/);

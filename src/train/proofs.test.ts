@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { packBatch } from "./batch.ts";
+import { biasOnlySelects } from "./bias.fixture.ts";
 import { Checkpoints, SaveError } from "./checkpoints.ts";
 import { Ema } from "./ema.ts";
 import { uniform } from "./rewards.ts";
@@ -52,29 +53,7 @@ test("500 steps with 12 experts: none below a fifth of the mean load, and some a
   assert.ok(alone < 0.2, `the proof proves nothing where the experts balance by themselves: ${alone}`);
 });
 
-test("the bias selects and does nothing else: gate weights do not contain it", () => {
-  const trainer = tinyTrainer();
-  const batch = skewed(1);
-  const scale = 1 / 124;
-  const bias = trainer.parameters[BIAS].view() as Float32Array;
-  const run = (): { loss: number; gradient: Float32Array; routes: Int32Array } => {
-    const loss = trainer.accumulate(batch, scale);
-    const gradient = (trainer.buffer("grad.model.layers.1.mlp.gate.weight").view() as Float32Array).slice();
-    const routes = (trainer.buffer("routes.out.1").view() as Int32Array).slice(0, 2 * batch.tokens);
-    trainer.discard();
-    return { loss, gradient, routes };
-  };
-  const before = run();
-  // The same for all: nobody's rank changes, and were it in the weights the loss would change.
-  bias.fill(0.5);
-  assert.deepEqual(run(), before);
-  // Enough for expert 3 to be chosen always.
-  bias[3] = 100;
-  const moved = run();
-  assert.ok(moved.routes.every((_, i) => i % 2 > 0 || [moved.routes[i], moved.routes[i + 1]].includes(3)));
-  assert.notEqual(moved.loss, before.loss);
-  assert.ok(moved.loss < 2 * before.loss, "weighed by its score, which is at most 1, and not by the bias");
-});
+test("the bias selects and does nothing else: gate weights do not contain it", () => biasOnlySelects());
 
 const collect = (): (() => void) => {
   setFlagsFromString("--expose-gc");

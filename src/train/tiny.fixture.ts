@@ -75,8 +75,12 @@ export const copyPrompt = (index: number): Prompt<number> => {
   return { ids: Int32Array.from([0, FIRST + digit, 12]), task: digit };
 };
 
-/** GRPO that teaches to say the digit of the prompt; `given` overrides the settings. */
-export function copyTask(trainer: Trainer, given: Partial<GrpoOptions<number>> = {}): Grpo<number> {
+/** GRPO that teaches to say the digit of the prompt; `given` overrides the settings, `Class` is what runs it. */
+export function copyTask(
+  trainer: Trainer,
+  given: Partial<GrpoOptions<number>> = {},
+  Class: typeof Grpo = Grpo,
+): Grpo<number> {
   const served = new ServedModel(
     trainer.device,
     trainer.config,
@@ -84,7 +88,7 @@ export function copyTask(trainer: Trainer, given: Partial<GrpoOptions<number>> =
     { context: 64, cacheTokens: 1024, maxRows: 128, maxSequences: 32 },
   );
   const engine = new LocalEngine(served, { name: "tiny" });
-  return new Grpo(trainer, engine, {
+  return new Class(trainer, engine, {
     objective: { ...OBJECTIVES["r1-zero"], beta: 0.001 },
     rewards: [{ name: "copy", weight: 1, of: (digit, { ids }) => (ids[0] === FIRST + digit ? 1 : 0) }],
     prompts: 8,
