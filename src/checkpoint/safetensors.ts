@@ -1,7 +1,7 @@
 // Safetensors files, single and sharded: reading headers with every claim checked, reading tensors by position, writing. What the
 // tensors mean (scales, names) is model-directory.ts's business. Format: the safetensors description (u64 header length, JSON
 // header, data); limits as in its reference implementation.
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { AtomicFile } from "./atomic.ts";
 import { writeAtomically, writeTextAtomically } from "./atomic.ts";
@@ -153,11 +153,12 @@ function openShards(indexPath: string, open: OpenSource): SafetensorsSet {
 }
 
 /**
- * Opens a .safetensors file, a model.safetensors.index.json, or the one of both that a directory holds. Only headers are read.
+ * Opens a safetensors file of any name, a model.safetensors.index.json, or the one of both that a directory holds. Only headers are
+ * read.
  */
 export function openSafetensors(path: string, open: OpenSource = openFile): SafetensorsSet {
   if (path.endsWith(".json")) return openShards(path, open);
-  if (path.endsWith(".safetensors")) {
+  if (path.endsWith(".safetensors") || statSync(path, { throwIfNoEntry: false })?.isFile()) {
     const source = open(path);
     try {
       return { ...readSafetensorsHeader(source), files: [path], close: () => source.close() };

@@ -2,8 +2,11 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
+import { elementCount, isBlockType } from "../../checkpoint/dtype.ts";
 import { openCheckpoint } from "../../checkpoint/model-directory.ts";
 import { openSafetensors, readTensor, type TensorToWrite, writeSafetensors } from "../../checkpoint/safetensors.ts";
+import { tensorSpecs } from "../../checkpoint/tensors.ts";
 import { buildTraining, fillRows } from "../../model/training.ts";
 import { loadParameter, saveParameter } from "../../model/weights.ts";
 import type { DeviceBuffer } from "../../tensor/device.ts";
@@ -36,14 +39,30 @@ const float = (name: string, shape: number[], values: Float32Array): TensorToWri
   read: () => bytesOf(values),
 });
 
+/**
+ * What a directory of gradients holds beside them, so that it has the checkpoint's own names: zeros for parameters that the loss does
+ * not reach, and the tensors that are no parameters (selection biases, expert tables) as they are, as transformers writes them.
+ */
+function others(checkpoint: Checkpoint, gradients: readonly TensorToWrite[]): TensorToWrite[] {
+  const reached = new Set(gradients.map(({ name }) => name));
+  return tensorSpecs(checkpoint.config)
+    .filter(({ name }) => !reached.has(name))
+    .map(({ name, shape, role }) => {
+      if (role === "parameter") return float(name, shape, new Float32Array(elementCount(shape)));
+      const { dtype, read } = checkpoint.raw(name);
+      return isBlockType(dtype) ? float(name, shape, checkpoint.load(name)) : { name, dtype, shape, read };
+    });
+}
+
 const command: Command = {
   summary: "compute logits, hidden states and gradients for given token ids",
-  usage: `Usage: weir forward --model DIR --input IN.safetensors --output OUT.safetensors [--hidden] [--grads DIR] [--device D]
+  usage: `Usage: weir forward --model MODEL --input IN.safetensors --output OUT.safetensors [--hidden] [--grads DIR] [--device D]
 
-Reads input_ids [B, T] and writes logits [B, T, V], in float32.
+Reads input_ids [B, T] and writes logits [B, T, V], in float32. MODEL is a directory or a GGUF file.
 
   --hidden     also hidden.0 (after the embedding) … hidden.L (after the final norm), and loss: the mean next-token cross-entropy
-  --grads DIR  also DIR/model.safetensors: the gradients of that loss under the checkpoint's names
+  --grads DIR  also DIR/model.safetensors: the gradients of that loss under the checkpoint's names, zero where it does not reach;
+               selection biases and expert tables, which have none, as they are
   --device D   native, wasm or reference`,
   async run(args) {
     const { values } = parseArgs({
@@ -99,21 +118,21 @@ Reads input_ids [B, T] and writes logits [B, T, V], in float32.
     const result = (name: string): Float32Array => Float32Array.from(run.buffer(name).view());
     const tensors = [float("logits", [batch, length, config.vocabSize], result("logits"))];
     if (values.hidden) {
-      built.context.hidden.forEach((_, i) =>
-        tensors.push(float(`hidden.${i}`, [batch, length, config.hiddenSize], result(`hidden.${i}`))),
+      // V4's are streams: [B, T, n, d].
+      built.context.hidden.forEach(({ shape }, i) =>
+        tensors.push(float(`hidden.${i}`, [batch, length, ...(shape.slice(1) as number[])], result(`hidden.${i}`))),
       );
       tensors.push(float("loss", [], result("loss")));
     }
     writeSafetensors(output, tensors);
     if (grads) {
       mkdirSync(grads, { recursive: true });
-      const parts = [...built.gradients].flatMap(([tensor, gradient]) =>
-        saveParameter(tensor.name, tensor.shape as number[], Float32Array.from(run.buffer(gradient).view())),
-      );
-      writeSafetensors(
-        join(grads, "model.safetensors"),
-        parts.map((part) => float(part.name, part.shape, part.values)),
-      );
+      const tensorsOfGrads = [...built.gradients]
+        .flatMap(([tensor, gradient]) =>
+          saveParameter(tensor.name, tensor.shape as number[], Float32Array.from(run.buffer(gradient).view())),
+        )
+        .map(({ name, shape, values }) => float(name, shape, values));
+      writeSafetensors(join(grads, "model.safetensors"), [...tensorsOfGrads, ...others(checkpoint, tensorsOfGrads)]);
     }
     checkpoint.close();
     device.close();
