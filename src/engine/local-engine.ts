@@ -1,11 +1,13 @@
 // The engine in the calling thread: checks requests, feeds the scheduler, turns its steps into each request's stream. Between steps
 // it gives way to the event loop; worker-engine.ts moves it off the thread for servers.
 import { createHash } from "node:crypto";
+import { fillServingWindows } from "../model/serving-windows.ts";
 import type { StreamDecoder, Tokenizer } from "../text/tokenizer.ts";
 import type { ServedModel } from "./model.ts";
 import { ALTERNATIVES } from "./model.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Sequence, type TokenMask } from "./sequence.ts";
+import { type Drafter, Speculation } from "./speculation.ts";
 import {
   type Engine,
   EngineError,
@@ -32,6 +34,8 @@ export interface LocalEngineOptions {
   compileGrammar?: (grammar: Grammar, tokenizer: Tokenizer) => TokenMask;
   /** Identifies the weights in receipts. */
   weightsHash?: string;
+  /** Where guesses about the next tokens come from (drafters.ts); absent: every token has a step of its own. */
+  drafters?: readonly Drafter[];
 }
 
 interface Stream {
@@ -52,6 +56,7 @@ export class LocalEngine implements Engine {
   readonly model: ModelInfo;
   readonly served: ServedModel;
   readonly scheduler: Scheduler;
+  readonly speculation: Speculation | undefined;
   private readonly options: LocalEngineOptions;
   private readonly streams = new Map<Sequence, Stream>();
   private looping = false;
@@ -64,7 +69,8 @@ export class LocalEngine implements Engine {
   constructor(served: ServedModel, options: LocalEngineOptions) {
     this.served = served;
     this.options = options;
-    this.scheduler = new Scheduler(served);
+    if (options.drafters) this.speculation = new Speculation(options.drafters);
+    this.scheduler = new Scheduler(served, this.speculation);
     const { config } = served;
     this.model = {
       name: options.name,
@@ -251,7 +257,13 @@ export class LocalEngine implements Engine {
         ...(sequence.stop !== undefined && { stop: sequence.stop }),
       });
       if (--stream.left === 0) {
-        stream.events.push({ type: "usage", usage: this.usage(stream), receipt: this.receipt(stream) });
+        const { promptLogprobs } = stream.sequences[0];
+        stream.events.push({
+          type: "usage",
+          usage: this.usage(stream),
+          receipt: this.receipt(stream),
+          ...(stream.request.promptLogprobs && { promptLogprobs }),
+        });
         stream.done = true;
       }
     }
@@ -383,7 +395,8 @@ export class LocalEngine implements Engine {
       const part = rows.slice(first, first + maxSampled);
       fill();
       view("sampledRows").set(part);
-      run.run({ T: ids.length, R: part.length });
+      const chunk = { slot, from: 0, count: ids.length, pages, cached: 0 };
+      run.run({ T: ids.length, R: part.length, ...fillServingWindows(this.served.windows, run, [chunk]) });
       const states = run.buffer("states").view() as Float32Array;
       for (let i = 0; i < part.length * width; i++) sum[i % width] += states[i];
     }

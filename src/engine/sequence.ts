@@ -7,8 +7,11 @@ import type { FinishReason, GenerateRequest, TokenEvent, TokenLogprob } from "./
 export interface TokenMask {
   /** Writes the allowed tokens as bits; false: everything is allowed and nothing was written. */
   fill(mask: Int32Array): boolean;
-  /** The only text that can follow, if it is certain; its tokens are emitted without running the model. */
   accept(id: number): void;
+  /** The token that must come next, where only one is allowed. */
+  certain(): number | undefined;
+  /** Tokens of the text that must come next, as the tokenizer would write it; the model may choose others for the same text. */
+  demanded(): readonly number[];
   /** Whether the answer may end here. */
   readonly finished: boolean;
 }
@@ -35,6 +38,8 @@ export class Sequence {
   computed = 0;
   /** Of those, taken from the prefix cache. */
   reused = 0;
+  /** Tokens whose pages came from the prefix cache when it was admitted; V4 computes the last of them once more for its windows. */
+  cached = 0;
   readonly pages: number[] = [];
   /** Pages published so far and the last of them, the parent of the next. */
   published = 0;
@@ -55,10 +60,18 @@ export class Sequence {
     this.plan = plan;
     this.tokens = Array.from(plan.prompt);
     this.thinking = plan.request.startsInThinking ?? false;
+    if (plan.request.promptLogprobs) this.promptLogprobs.push([{ id: plan.prompt[0], logprob: Number.NaN }]);
   }
 
   get generated(): number {
     return this.tokens.length - this.plan.prompt.length;
+  }
+
+  /** Prompt tokens whose log-probability is asked for and not known yet. The first of the completions reports them for all. */
+  get unscored(): number {
+    const { request, index, prompt } = this.plan;
+    if (!request.promptLogprobs || index > 0) return 0;
+    return prompt.length - Math.max(1, this.promptLogprobs.length);
   }
 
   /** Tokens known but not yet computed. */
@@ -71,6 +84,11 @@ export class Sequence {
     const { request, endOfThinking } = this.plan;
     if (!this.thinking || endOfThinking === undefined || request.thinkingBudget === undefined) return undefined;
     return this.reasoningTokens >= request.thinkingBudget ? endOfThinking : undefined;
+  }
+
+  /** The token that comes next whatever the model says: of the budget, or the only one that the grammar allows. */
+  certain(): number | undefined {
+    return this.forcedToken() ?? (this.masked ? this.plan.mask?.certain() : undefined);
   }
 
   /** Whether the grammar applies to the next token. */

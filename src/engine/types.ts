@@ -81,7 +81,7 @@ export interface TokenEvent {
   topLogprobs?: TokenLogprob[];
   /** Expert ids, layer after layer, when `routes` was asked for. */
   routes?: Uint16Array;
-  /** True where grammar or budget forced the token without running the model. */
+  /** True where grammar or budget left no choice; the model is then not asked. */
   forced?: boolean;
 }
 
@@ -128,7 +128,10 @@ export interface UsageEvent {
   type: "usage";
   usage: Usage;
   receipt: Receipt;
-  /** Log-probability of each prompt token given those before it (the first is NaN), when asked for. */
+  /**
+   * For each prompt token, when asked for: itself with its log-probability given those before it (NaN for the first), then the
+   * `topLogprobs` best alternatives. The model's own distribution, before temperature, penalties and truncation.
+   */
   promptLogprobs?: TokenLogprob[][];
 }
 

@@ -29,6 +29,10 @@ export class State {
   readonly next: (State | null | undefined)[] = new Array(256);
   /** Allowed tokens as bits, filled in by vocabulary.ts. */
   mask: Int32Array | undefined;
+  /** The only allowed token, −1 where there is a choice; filled in by vocabulary.ts as the next is. */
+  only: number | undefined;
+  /** Tokens of the text that must follow. */
+  demanded: readonly number[] | undefined;
 
   constructor(stacks: readonly Stack[], accepts: boolean) {
     this.stacks = stacks;
@@ -247,6 +251,23 @@ export class Automaton {
     const next = moved.length === 0 ? null : this.close(moved);
     state.next[byte] = next;
     return next;
+  }
+
+  /** The byte that must come next, undefined where there is a choice (ending included). */
+  onlyByte(state: State): number | undefined {
+    if (state.accepts) return undefined;
+    let only: number | undefined;
+    for (const { node } of state.stacks) {
+      for (const edge of this.edges[node]) {
+        if (edge.t === "token") return undefined;
+        if (edge.t !== "bytes") continue;
+        const first = edge.set.indexOf(1);
+        if (first < 0 || (only !== undefined && only !== first) || edge.set.indexOf(1, first + 1) >= 0)
+          return undefined;
+        only = first;
+      }
+    }
+    return only;
   }
 
   /** The control tokens that may come next. */

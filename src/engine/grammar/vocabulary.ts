@@ -83,6 +83,44 @@ export class Vocabulary {
     state.mask = mask;
     return mask;
   }
+
+  /** The text that can only follow after `state`, as tokens; characters that it would cut in two are left out. */
+  demandedAfter(automaton: Automaton, state: State): number[] {
+    const bytes: number[] = [];
+    for (let at: State | null = state; at && bytes.length < MOST_DEMANDED; ) {
+      const byte = automaton.onlyByte(at);
+      if (byte === undefined) break;
+      bytes.push(byte);
+      at = automaton.step(at, byte);
+    }
+    let end = bytes.length;
+    // A lead byte without all of its continuation bytes.
+    for (let back = 1; back <= Math.min(4, end); back++) {
+      const byte = bytes[end - back];
+      if (byte < 0x80) break;
+      if (byte < 0xc0) continue;
+      const length = byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+      if (length > back) end -= back;
+      break;
+    }
+    if (end === 0) return [];
+    return Array.from(this.tokenizer.encode(Buffer.from(bytes.slice(0, end)).toString()));
+  }
+}
+
+/** Bytes of demanded text that are looked ahead. */
+const MOST_DEMANDED = 64;
+
+/** The index of the only bit that is set, −1 where there is none or another. */
+function onlyBit(mask: Int32Array): number {
+  let found = -1;
+  for (let word = 0; word < mask.length; word++) {
+    const bits = mask[word];
+    if (bits === 0) continue;
+    if (found >= 0 || (bits & (bits - 1)) !== 0) return -1;
+    found = word * 32 + 31 - Math.clz32(bits);
+  }
+  return found;
 }
 
 /** One answer's way through a grammar. */
@@ -113,6 +151,18 @@ export class GrammarMask implements TokenMask {
     if (this.state === null || vocabulary.ends.includes(id)) return;
     if (tokenizer.isControl(id)) this.state = automaton.stepToken(this.state, id);
     else for (const byte of tokenizer.bytesOf(id)) if (this.state) this.state = automaton.step(this.state, byte);
+  }
+
+  certain(): number | undefined {
+    if (!this.state) return undefined;
+    if (this.state.only === undefined) this.state.only = onlyBit(this.vocabulary.maskOf(this.automaton, this.state));
+    return this.state.only >= 0 ? this.state.only : undefined;
+  }
+
+  demanded(): readonly number[] {
+    if (!this.state) return [];
+    this.state.demanded ??= this.vocabulary.demandedAfter(this.automaton, this.state);
+    return this.state.demanded;
   }
 
   get finished(): boolean {
