@@ -75,7 +75,8 @@ export function factorAt(schedule: Omit<Schedule, "totalSteps">, step: number, s
   return rateFactor({ ...schedule, totalSteps: total }, step);
 }
 
-const POINTS = 200;
+/** Most points of a curve; where there would be more, every other one goes. */
+const POINTS = 300;
 
 /**
  * Trains from the saved state where there is one. The stream is replayed up to where the state was saved, so a resumed run sees
@@ -91,7 +92,7 @@ export function learn(
   const { steps, lr, schedule, promptWeight, state, saveEvery, seconds: limit } = options;
   const room = { room: trainer.options.maxTokens, longest: trainer.options.maxPositions, promptWeight };
   const carry: Document[] = [];
-  const fresh: Learnt & { recent: number[] } = {
+  const fresh: Learnt & { recent: number[]; stride: number } = {
     steps: 0,
     tokens: 0,
     flops: 0,
@@ -100,13 +101,12 @@ export function learn(
     curve: [],
     load: {},
     recent: [],
+    stride: 1,
   };
-  const found = existsSync(state) ? (loadState(state, trainer).learnt as typeof fresh) : fresh;
-  const done = found;
+  const done = existsSync(state) ? (loadState(state, trainer).learnt as typeof fresh) : fresh;
   for (let step = 0; step < done.steps; step++) nextBatch(stream, tokenizer, room, carry);
   const before = done.seconds;
   const began = performance.now();
-  const every = Math.ceil(steps / POINTS);
   for (;;) {
     const share = shareDone(done.steps, steps, done.seconds, limit);
     if (share >= 1) break;
@@ -134,10 +134,14 @@ export function learn(
     done.loss = done.recent.reduce((a, b) => a + b, 0) / done.recent.length;
     const point = { step, loss: result.loss, gradNorm: result.gradNorm, imbalance };
     const after = shareDone(done.steps, steps, done.seconds, limit);
-    if (step % every === 0 || after >= 1) done.curve.push(point);
+    if (step % done.stride === 0 || after >= 1) done.curve.push(point);
+    if (done.curve.length > POINTS) {
+      done.stride *= 2;
+      done.curve = done.curve.filter(({ step: at }) => at % done.stride === 0);
+    }
     report({ ...point, share: after, tokens: result.tokens });
     if (done.steps % saveEvery === 0 || after >= 1) saveState(state, trainer, { learnt: done });
   }
-  const { recent: _, ...learnt } = done;
+  const { recent: _recent, stride: _stride, ...learnt } = done;
   return learnt;
 }

@@ -35,7 +35,7 @@ import {
   writeRecord,
 } from "./record.ts";
 import { type ReinforcePoint, reinforce } from "./reinforce.ts";
-import { mixed, rejectionSample } from "./rejection.ts";
+import { mixed, only, rejectionSample } from "./rejection.ts";
 import { writeReport } from "./report.ts";
 
 const SUPERVISED: OptimizerConfig = {
@@ -58,8 +58,8 @@ const TEMPERATURE = { "reasoning-rl": 1, "scenario-rl": 0.7 } as const;
 
 /** Of a run's whole time where it is bounded; evaluations take the rest. */
 const TIME_SHARES: Partial<Record<Stage, number>> = {
-  pretrain: 0.48,
-  "cold-start": 0.15,
+  pretrain: 0.42,
+  "cold-start": 0.2,
   "reasoning-rl": 0.17,
   "rejection-sft": 0.08,
   "scenario-rl": 0.04,
@@ -524,11 +524,8 @@ function* alternate(
 ): Generator<Problem, never> {
   const rng = random(`turns of ${seed}`);
   const hard = prompts(kinds, `${seed} hard`);
-  const polite = problems(
-    { skills: { talk: 1, refuse: 1, hint: 1, check: 2 }, classes: { A: 0, B: 0, C: 0, D: 0 } },
-    `${seed} polite`,
-  );
-  const general = problems({ ...corpus, classes: { ...corpus.classes, manners: 0 }, retry: 0 }, `${seed} general`);
+  const polite = problems(only(corpus, ["manners"]) ?? corpus, `${seed} polite`);
+  const general = problems({ ...(only(corpus, ["A", "B", "C", "D"]) ?? corpus), retry: 0 }, `${seed} general`);
   for (;;) {
     const mark = rng.next();
     yield mark < reach ? hard.next().value : mark < reach + manners ? polite.next().value : general.next().value;

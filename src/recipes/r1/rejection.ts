@@ -3,9 +3,10 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Conversation } from "../../text/conversation.ts";
-import { conversation, type MixtureOptions, mixture, userMessage } from "../tutor/mixture.ts";
-import type { Problem } from "../tutor/problem.ts";
+import { type MixtureOptions, mixture, skillWeights, userMessage } from "../tutor/mixture.ts";
+import { type Problem, SKILL_CLASSES, type SkillClass } from "../tutor/problem.ts";
 import { random } from "../tutor/random.ts";
+import { skill } from "../tutor/registry.ts";
 import { splitCompletion } from "../tutor/verify.ts";
 import { type Answer, type Asked, ask } from "./evaluate.ts";
 import { writeAtomic } from "./record.ts";
@@ -67,6 +68,14 @@ export async function rejectionSample(
   return all;
 }
 
+/** The part of a corpus in these classes, undefined where it has nothing of them. */
+export function only(corpus: MixtureOptions, classes: readonly SkillClass[]): MixtureOptions | undefined {
+  const kept = skillWeights(corpus).filter(({ id }) => classes.includes(skill(id).class));
+  if (kept.length === 0) return undefined;
+  const nothing = Object.fromEntries(SKILL_CLASSES.map((name) => [name, 0]));
+  return { ...corpus, classes: nothing, skills: Object.fromEntries(kept.map(({ id, weight }) => [id, weight])) };
+}
+
 /**
  * What rejection-sampling SFT learns from: of ten conversations four that were kept (in a new order every time round), two about
  * manners, four from the curated corpus.
@@ -77,7 +86,7 @@ export function* mixed(
   seed: number,
 ): Generator<Conversation, never> {
   const rng = random(`rejection ${seed}`);
-  const manners = mixture({ classes: { A: 0, B: 0, C: 0, D: 0 } }, `manners ${seed}`);
+  const manners = mixture(only(corpus, ["manners"]) ?? corpus, `manners ${seed}`);
   const general = mixture(corpus, `general ${seed}`);
   let order: readonly Conversation[] = [];
   let next = 0;
@@ -88,9 +97,4 @@ export function* mixed(
       yield order[next++];
     } else yield mark < 0.6 ? manners.next().value : general.next().value;
   }
-}
-
-/** Problems as conversations with their canonical solutions. */
-export function* solved(stream: Iterator<Problem, never>): Generator<Conversation, never> {
-  for (;;) yield conversation(stream.next().value);
 }
