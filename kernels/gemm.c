@@ -342,6 +342,7 @@ static cut cut_product(const product *g, int64_t count, int nth) {
   int64_t most = (g->m + 4 * MR - 1) / (4 * MR), longest = 4 * (int64_t)nth;
   cut best = {0, 0, 0, 0};
   double least = 0;
+  int read = g->ka != 1 ? 3 : 1; /* half steps per element prepared: long columns come from memory, short rows from a cache */
   /* As many blocks as must be, and up to so many more that everybody has some. */
   if (longest < all + 3) longest = all + 3;
   if (most > longest) most = longest;
@@ -353,9 +354,9 @@ static cut cut_product(const product *g, int64_t count, int nth) {
     for (int64_t groups = (panels + 63) / 64; groups <= panels; groups++) {
       t.panels = (panels + groups - 1) / groups;
       t.groups = (panels + t.panels - 1) / t.panels;
-      double cost = (double)k * (double)(t.rows * t.panels + t.rows / 2 + t.panels * (g->transposed ? 6 : 4)) + TASK_COST;
+      double cost = (double)k * (double)(t.rows * t.panels + t.rows * read / 2 + t.panels * read * PANEL / 2) + TASK_COST;
       double each = (double)(count * t.blocks * t.groups) / nth, rounds = (double)(int64_t)(each + 0.999);
-      if (count > 1 || rounds < each + 0.25) rounds = each + 0.5; /* uneven tasks: some end late */
+      if (count > 1) rounds = each + 0.5; /* uneven tasks: some end late */
       if (nth == 1) rounds = each;
       if (!least || cost * rounds < least) {
         least = cost * rounds;
