@@ -39,6 +39,12 @@ const matches: {
     OpenAI.ChatCompletionMessageFunctionToolCall
   >;
   text: Matches<z.output<typeof textCompletion>["choices"][number]["text"], OpenAI.CompletionChoice["text"]>;
+  responseUsage: Matches<
+    Omit<NonNullable<z.output<typeof responseObject>["usage"]>, "cost" | "energy_joules">,
+    OpenAI.Responses.ResponseUsage
+  >;
+  responseItem: Matches<z.output<typeof responseObject>["output"][number], OpenAI.Responses.ResponseOutputItem>;
+  responseTool: z.output<typeof responseObject>["tools"][number] extends OpenAI.Responses.FunctionTool ? true : false;
   file: Matches<Omit<z.output<typeof fileObject>, "purpose">, Omit<OpenAI.FileObject, "purpose">>;
   model: Matches<z.output<typeof modelCard>, OpenAI.Model>;
   batch: Matches<Omit<z.output<typeof batchObject>, "errors">, Omit<OpenAI.Batch, "errors">>;
@@ -49,6 +55,9 @@ const matches: {
   usage: true,
   toolCall: true,
   text: true,
+  responseUsage: true,
+  responseItem: true,
+  responseTool: true,
   file: true,
   model: true,
   batch: true,

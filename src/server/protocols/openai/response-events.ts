@@ -20,7 +20,8 @@ const wireTokens = (tokens: TokenReport[] = []) =>
 function wireUsage(usage: GenerationUsage): NonNullable<ResponseObject["usage"]> {
   return {
     input_tokens: usage.promptTokens,
-    input_tokens_details: { cached_tokens: usage.cachedTokens },
+    // Filling the cache is no act of its own here and costs nothing.
+    input_tokens_details: { cached_tokens: usage.cachedTokens, cache_write_tokens: 0 },
     output_tokens: usage.completionTokens,
     output_tokens_details: { reasoning_tokens: usage.reasoningTokens },
     total_tokens: usage.promptTokens + usage.completionTokens,

@@ -1,7 +1,7 @@
 // POST /v1/responses and the stored responses behind previous_response_id.
 import type { Hono } from "hono";
 import { z } from "zod";
-import type { Conversation } from "../../../text/conversation.ts";
+import type { Conversation, Tool } from "../../../text/conversation.ts";
 import { invalid, ServerError } from "../../errors.ts";
 import type { GenerationRequest } from "../../generation.ts";
 import { readJson, validate } from "../../http/body.ts";
@@ -122,6 +122,16 @@ async function prepare(services: Services, body: ResponseRequest, owner: string)
   return { request, input, history };
 }
 
+/** The tools as the response repeats them: every field is there. */
+const echoed = (tools: Tool[] = []): ResponseObject["tools"] =>
+  tools.map(({ name, description, parameters, strict }) => ({
+    type: "function",
+    name,
+    description: description ?? null,
+    parameters: parameters ?? null,
+    strict: strict ?? null,
+  }));
+
 function skeleton(body: ResponseRequest): ResponseObject {
   return {
     id: newId("resp_"),
@@ -132,20 +142,26 @@ function skeleton(body: ResponseRequest): ResponseObject {
     access_programs: null,
     background: false,
     error: null,
+    frequency_penalty: 0,
     incomplete_details: null,
     instructions: body.instructions ?? null,
     max_output_tokens: body.max_output_tokens ?? null,
+    max_tool_calls: body.max_tool_calls ?? null,
     metadata: body.metadata ?? {},
     model: body.model,
     output: [],
     parallel_tool_calls: body.parallel_tool_calls ?? true,
+    presence_penalty: 0,
+    prompt_cache_key: body.prompt_cache_key ?? null,
     previous_response_id: body.previous_response_id ?? null,
     reasoning: { effort: body.reasoning?.effort ?? null, summary: body.reasoning?.summary ?? null },
+    safety_identifier: body.safety_identifier ?? null,
+    service_tier: "default",
     store: body.store ?? true,
     temperature: body.temperature ?? 1,
     text: { format: body.text?.format ?? { type: "text" } },
     tool_choice: body.tool_choice ?? "auto",
-    tools: body.tools ?? [],
+    tools: echoed(toTools(body.tools)),
     top_logprobs: body.top_logprobs ?? 0,
     top_p: body.top_p ?? 1,
     truncation: "disabled",
