@@ -30,13 +30,18 @@ export interface TrainingOptions {
   mtpWeight?: number;
   /** Whether the gradients are computed too. Default true. */
   backward?: boolean;
+  /** Compute each layer's forward pass again in the backward pass instead of keeping it: the same bits, less memory, more time. */
+  recompute?: boolean;
   /** Keep every row's logits as the output `logits` [T, V] (small models and comparisons only). */
   logits?: boolean;
   /** Keep the hidden states as outputs `hidden.0` … `hidden.L`. */
   hidden?: boolean;
   /** Read the expert choice of every MoE layer from inputs `routes.LAYER` i32 [T, K] instead of making it. */
   givenRoutes?: boolean;
-  /** Read the indexer's choice of every sparse-attention layer from inputs `selections.LAYER` i32 [T, top_k]. */
+  /**
+   * Read the indexer's choice of every sparse-attention layer from inputs `selections.LAYER` i32 [T, top_k], and keep what it would
+   * be made from as outputs `indexer.LAYER.q`, `.w`, `.k`.
+   */
   givenSelections?: boolean;
 }
 
@@ -208,12 +213,18 @@ export function buildTraining(config: ModelConfig, options: TrainingOptions): Tr
   }
   if (options.logits) program.output(linear(x, head), "logits");
   if (options.hidden) context.hidden.forEach((hidden, i) => program.output(hidden, `hidden.${i}`));
-  const found = (options.backward ?? true) ? gradients(program, loss) : new Map<Tensor, Tensor>();
+  const found =
+    (options.backward ?? true)
+      ? gradients(program, loss, { recompute: options.recompute ? context.hidden.slice(0, -1) : [] })
+      : new Map<Tensor, Tensor>();
   program.output(logp, "logp");
   program.output(entropy, "entropy");
   program.output(loss, "loss");
   if (ahead) program.output(ahead, "loss.mtp");
   for (const { layer, ids } of context.routes) program.output(ids, `routes.out.${layer}`);
+  if (options.givenSelections)
+    for (const { layer, q, w, k } of context.indexers)
+      for (const [name, tensor] of Object.entries({ q, w, k })) program.output(tensor, `indexer.${layer}.${name}`);
   for (const { layer, rows: chosen } of context.selections)
     if (!options.givenSelections) program.output(chosen, `selections.out.${layer}`);
   return { program, rows, context, loss, modules: ahead ? config.numNextnPredictLayers : 0, gradients: found };

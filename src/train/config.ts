@@ -81,6 +81,10 @@ export const SETTINGS = z.strictObject({
   steps: z.int().min(0).describe("updates in all"),
   lr: positive.default(1e-3).describe("peak learning rate"),
   batch_tokens: count.default(4096).describe("tokens per forward and backward pass"),
+  recompute: z
+    .boolean()
+    .default(false)
+    .describe("keep what enters each layer only and compute the rest again: less memory, about a third more time"),
   accumulation: count.default(1).describe("passes per update"),
   context: count.optional().describe("most tokens per document; default: the model's, at most batch_tokens"),
   fim_rate: share.default(0).describe("share of texts that get a hole to fill"),

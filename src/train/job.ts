@@ -149,6 +149,7 @@ export async function prepareJob(settings: Settings): Promise<Job> {
       biasSpeed: settings.balance.bias_speed ?? (method === "grpo" || settings.lora ? 0 : 1e-3),
       balanceAlpha: settings.balance.alpha,
       mtpWeight: settings.mtp_weight,
+      recompute: settings.recompute,
       logitScale: 1 / temperature,
       givenRoutes: method === "grpo" && settings.grpo.keep_routing,
     },

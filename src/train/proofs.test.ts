@@ -8,6 +8,10 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { parseConfig } from "../checkpoint/config.ts";
+import { smallConfigs } from "../checkpoint/models.fixture.ts";
+import { buildTraining } from "../model/training.ts";
+import { planMemory } from "../tensor/plan.ts";
 import { packBatch } from "./batch.ts";
 import { biasOnlySelects } from "./bias.fixture.ts";
 import { Checkpoints, SaveError } from "./checkpoints.ts";
@@ -164,4 +168,30 @@ test("the average follows its formula", () => {
   assert.ok(expected.every((value, i) => Math.abs(value - got[i]) < 1e-5));
   assert.ok(expected.some((value, i) => Math.abs(value - trainer.parameters[name].view()[i]) > 1e-3));
   assert.equal(ema.parameters[BIAS], trainer.parameters[BIAS]);
+});
+
+test("activations computed again: the same bits in every family, and a layer costs the memory of its input only", () => {
+  for (const [name, json] of Object.entries(smallConfigs)) {
+    const config = parseConfig(json);
+    const [kept, again] = [false, true].map((recompute) => {
+      const trainer = tinyTrainer(
+        { recompute, maxTokens: 128, balanceAlpha: config.moe ? 0.01 : 0 },
+        undefined,
+        config,
+      );
+      const losses = [1, 2].map((step) => trainer.step([skewed(step)], 1e-2).loss);
+      const weights = Object.values(trainer.parameters).map((buffer) => buffer.view().slice());
+      trainer.free();
+      return { losses, weights };
+    });
+    assert.ok(kept.losses.every(Number.isFinite), name);
+    assert.deepEqual(again, kept, name);
+  }
+  const arena = (layers: number, recompute: boolean): number => {
+    const sizes = { maxTokens: 256, maxPositions: 64, recompute };
+    return planMemory(buildTraining(tinyConfig({ num_hidden_layers: layers }), sizes).program).arenaBytes;
+  };
+  const [kept, again] = [false, true].map((recompute) => (arena(12, recompute) - arena(6, recompute)) / 6);
+  console.log(`activations of a layer: ${again} bytes instead of ${kept}`);
+  assert.ok(again < 1.1 * 256 * 32 * 4 && kept > 10 * again, `${again} and ${kept}`);
 });

@@ -20,6 +20,8 @@ export interface TrainerOptions {
   /** λ of the multi-token prediction loss; 0 (default): the prediction modules are not trained. */
   mtpWeight?: number;
   logitScale?: number;
+  /** Keep what enters each layer only, and compute the rest again for the backward pass. */
+  recompute?: boolean;
   givenRoutes?: boolean;
   /** The weights stay: gradients are there for adapters (lora.ts), and no optimiser is kept for the weights themselves. */
   frozen?: boolean;
