@@ -107,6 +107,15 @@ export const serverConfig = z.strictObject({
       joulesPerOutputToken: z.number().min(0),
     })
     .optional(),
+  /** An OpenTelemetry collector (OTLP over HTTP, "http://127.0.0.1:4318") that is told of every answer. Default: none. */
+  telemetry: z
+    .strictObject({
+      endpoint: z.url({ protocol: /^https?$/ }),
+      headers: z.record(z.string(), z.string()).default({}),
+      serviceName: z.string().default("weir"),
+      everySeconds: z.number().positive().default(5),
+    })
+    .optional(),
   log: z.strictObject({ level: z.enum(["silent", "error", "info"]).default("info") }).prefault({}),
 });
 

@@ -17,6 +17,7 @@ import { FairQueue } from "./queue.ts";
 import type { Quotas } from "./quota.ts";
 import type { ModelRegistry } from "./registry.ts";
 import type { UsageRecord } from "./store/storage.ts";
+import type { Telemetry, Trace } from "./telemetry.ts";
 
 /** Who asks, through which door, and until when. */
 export interface Call {
@@ -28,6 +29,8 @@ export interface Call {
   signal: AbortSignal;
   /** The end user the caller speaks for, if told: keeps a person on one side of a canary. */
   user?: string;
+  /** The trace that the request is part of, if told. */
+  trace?: Trace;
 }
 
 export interface EmbeddingResult {
@@ -59,16 +62,25 @@ export class Gateway {
   readonly #config: ServerConfig;
   readonly #metrics: Metrics;
   readonly #log: Log;
+  readonly #telemetry: Telemetry | undefined;
   readonly #queues = new Map<string, FairQueue>();
   /** Requests between arrival and last event, for the drain. */
   active = 0;
 
-  constructor(parts: { models: ModelRegistry; quotas: Quotas; config: ServerConfig; metrics: Metrics; log: Log }) {
+  constructor(parts: {
+    models: ModelRegistry;
+    quotas: Quotas;
+    config: ServerConfig;
+    metrics: Metrics;
+    log: Log;
+    telemetry?: Telemetry;
+  }) {
     this.models = parts.models;
     this.quotas = parts.quotas;
     this.#config = parts.config;
     this.#metrics = parts.metrics;
     this.#log = parts.log;
+    this.#telemetry = parts.telemetry;
   }
 
   #queue(name: string, config: ModelConfig): FairQueue {
@@ -120,7 +132,7 @@ export class Gateway {
       if (recorded) return;
       recorded = true;
       reported = withCost(usage, config.price, this.#config.energy);
-      await this.#record(meter.record(reported, outcome));
+      await this.#record(meter.record(reported, outcome), call);
     };
     this.active++;
     let inner: AsyncIterator<GenerationEvent> | undefined;
@@ -156,8 +168,9 @@ export class Gateway {
   }
 
   /** The record is on disk when this resolves; the log line holds counts and times, never text. */
-  async #record(record: UsageRecord): Promise<void> {
+  async #record(record: UsageRecord, call: Call): Promise<void> {
     await this.quotas.record(record);
+    this.#telemetry?.answered(record, call.trace);
     const { at: _, ...facts } = record;
     this.#log.info("answer", { ...facts, durationMs: Math.round(record.durationMs) });
   }
@@ -196,7 +209,7 @@ export class Gateway {
       release = lease.release;
       const { vectors, promptTokens } = await lease.backend.embed(inputs, call.signal);
       const usage = withCost({ ...noUsage, promptTokens }, config.price, this.#config.energy);
-      await this.#record(meter.record(usage, "stop"));
+      await this.#record(meter.record(usage, "stop"), call);
       return { model: name, vectors, usage };
     } finally {
       release();

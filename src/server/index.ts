@@ -25,6 +25,7 @@ import { mountProtocols } from "./protocols/mount.ts";
 import { Quotas } from "./quota.ts";
 import { ModelRegistry } from "./registry.ts";
 import { SqliteStorage } from "./store/sqlite.ts";
+import { readTraceparent, Telemetry } from "./telemetry.ts";
 
 export type { Caller } from "./caller.ts";
 export type { Call } from "./gateway.ts";
@@ -73,7 +74,8 @@ export function createServer(options: ServerOptions): WeirServer {
   const storage = new SqliteStorage(database);
   const models = new ModelRegistry(config, options.loadEngine);
   const metrics = new Metrics();
-  const gateway = new Gateway({ models, quotas: new Quotas(storage), config, metrics, log });
+  const telemetry = config.telemetry && new Telemetry(config.telemetry, log);
+  const gateway = new Gateway({ models, quotas: new Quotas(storage), config, metrics, log, telemetry });
   const services: Services = { gateway, models, storage, config, log };
   const lag = new LagWatch();
   const app = new Hono<Env>();
@@ -96,7 +98,8 @@ export function createServer(options: ServerOptions): WeirServer {
     const arrived = performance.now();
     const id = newId("req_");
     context.set("facts", {});
-    context.set("call", { id, caller: localCaller, endpoint: context.req.path, signal: context.req.raw.signal });
+    const trace = readTraceparent(context.req.header("traceparent"));
+    context.set("call", { id, caller: localCaller, endpoint: context.req.path, signal: context.req.raw.signal, trace });
     context.header("x-request-id", id);
     const preflight = guard(context, server, lag);
     if (preflight) return preflight;
@@ -139,6 +142,7 @@ export function createServer(options: ServerOptions): WeirServer {
     await stop();
     await mounted?.close();
     await models.close();
+    await telemetry?.close();
     await storage.close();
   }
   return server;
