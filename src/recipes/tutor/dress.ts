@@ -77,6 +77,30 @@ function wordNumbers(rng: Random, text: string, language: Language): string {
   );
 }
 
+const SHARES: Readonly<Record<string, string>> = {
+  "1/2": "half",
+  "1/3": "a third",
+  "1/4": "a quarter",
+  "1/5": "a fifth",
+  "2/3": "two thirds",
+  "3/4": "three quarters",
+  "2/5": "two fifths",
+  "3/5": "three fifths",
+};
+
+/** `three quarters of 80`, `80\u7684\u56db\u5206\u4e4b\u4e09`. */
+function wordShare(text: string, language: Language): string {
+  return text.replace(/(\d{1,2}) ?\/ ?(\d{1,2})(?! ?\/)/, (fraction, n: string, d: string) =>
+    language === "zh"
+      ? `${inWords(Number(d), "zh")}\u5206\u4e4b${inWords(Number(n), "zh")}`
+      : (SHARES[`${n}/${d}`] ?? fraction),
+  );
+}
+
+/** 12,345 for 12345, where no other comma stands. */
+const grouped = (text: string): string =>
+  /[,.\uff0c]\d/.test(text) ? text : text.replace(/\d{4,6}(?!\d)/g, (n) => n.replace(/(\d)(\d{3})$/, "$1,$2"));
+
 /** Capitals, blanks and marks as hurried people type them. */
 function hurried(rng: Random, text: string, language: Language): string {
   let out = text;
@@ -103,12 +127,19 @@ function hurried(rng: Random, text: string, language: Language): string {
   return out;
 }
 
+/** Skills whose questions hold no lists, so that a comma in a number cannot mislead. */
+const SINGLE = /^(add|subtract|multiply|divide|expression|percent|story)/;
+
 /** The problem as another hand would write it. Small talk stays as it is; hints and solutions keep their lines. */
 export function dress(rng: Random, problem: Problem): Problem {
   const { skill, language } = problem;
   if (skill === "talk" || skill === "check" || problem.meta.phrasing === "noise") return problem;
   let question = problem.question;
   if (skill !== "refuse" && rng.chance(0.04)) question = wordNumbers(rng, question, language);
+  if (skill === "fraction-of" && rng.chance(0.25)) question = wordShare(question, language);
+  if (language === "en" && SINGLE.test(skill) && rng.chance(0.05)) question = grouped(question);
+  if (/[*\u00d7+]/.test(question) && !question.includes("\n") && rng.chance(0.03))
+    question = question.replace(/ ?([*\u00d7+]) ?/g, (_, sign: string) => rng.pick([sign, ` ${sign}`, `${sign} `]));
   if (skill !== "hint") question = around(rng, question, language);
   // Formulas with names of their own (f, A, C) keep their letters.
   if (!/[A-Za-z]\(|[A-Za-z]=\[|\bdet\b/.test(question)) question = hurried(rng, question, language);

@@ -1,14 +1,14 @@
 // SHA-256 of the fixed test sets (evaluation.ts). They change only on purpose: figures measured on other sets do not compare.
 
 export const FINGERPRINTS: Readonly<Record<string, string>> = {
-  "operands A": "1a951e8188e28ca58c36d4e7eea224e6bf33a4c5d3e7aa7327b6503a54542d3f",
-  "operands B": "aefef13bd378a2c98245f44ed3c2f74049fc98b0fb4fdebeba6fbdbc66359b01",
+  "operands A": "d6b259e98933f738bc90860c70e1c84eb8319fbcfceb27aa056820e7c60d75a4",
+  "operands B": "644949ede24c4855c896d03e3208f2565eafa79da73af21b92ac20a97e4a1f5a",
   "operands C": "4cb4909daeb6e007e4eba870cbb2cf3257f3fee7f3ccd6c33ad57ad708d51921",
   "operands D": "f4657e0510e46b34e413c033031c5da684c8c951b3f15e53ff9ca0ba474f829f",
-  "operands manners": "a2fcb0a47cf88c30368a46975bd4bd832c3aa4973a97da5f4059a9b8a3a83c7f",
-  "phrasing A": "bcef64c2a515dbb54009a99b009f154fbf31ce3c4f84721a0bc872d3247cbff2",
-  "phrasing B": "0252112e2569bd14c212bae0f30cc7ac27efb873872d79b14906456cfe9cf78c",
+  "operands manners": "41a0be9a93e4ba88a8cc5ab464399f2cc6c4c3a6693dc7f9ad8edcd7de6af564",
+  "phrasing A": "fb16f1832d907889ebec7363cab6c2c3d1acfabdbe08644d1615a1e1c980130a",
+  "phrasing B": "0dcbcce8b15e6d474826ae3e01171ba687cd05deff86751a39777326ab4ffffd",
   "phrasing C": "ba4d0792345ebe22e4e44d4381f6d9353a2b21c8959185fa017079d2fd0299b1",
   "phrasing D": "45afc080e4ed5098ca92024c85010b11ae36778266ff08a1d80642352bb68282",
-  "phrasing manners": "8792819f3697173e94e98de6664ceebe3728b376add21bda3da00ebcf679d036",
+  "phrasing manners": "8f5eefde1d146f75cdcb0016d396399b97b5ea9653f66aa69503188d080ab2e3",
 };

@@ -277,7 +277,7 @@ export const fullWidth = (text: string): string =>
 export function typed(rng: Random, text: string, language: Language, options: { slash?: boolean } = {}): string {
   const style = rng.next();
   if (language === "zh" && style < 0.06) return fullWidth(text);
-  const times = rng.pick(["*", "*", "\u00d7", "\u00d7", "\u00d7"]);
+  const times = rng.chance(0.03) ? "\u00b7" : rng.pick(["*", "*", "\u00d7", "\u00d7", "\u00d7"]);
   const over = options.slash ? "/" : rng.pick(["/", "\u00f7", "\u00f7"]);
   let out = text.replaceAll("*", times).replaceAll("/", over);
   if (rng.chance(0.06)) out = out.replaceAll("-", "\u2212");

@@ -244,11 +244,15 @@ export function moveOver(s: Scratch, left: string, b: number, c: number): number
   return b > 0 ? s.subtract(c, b) : s.add(c, -b);
 }
 
-const letters = ["x", "x", "x", "x", "y", "a", "n"];
+const letters = [..."xxxxxxxxyyyaanzztmkbp"];
 
 function askEquation(rng: Random, equation: string, x: string): Wording {
   const language = anyLanguage(rng);
-  let look = typed(rng, equation, language, { slash: true });
+  // Some write 20=5+3x for 3x+5=20.
+  let written = equation;
+  if (rng.chance(0.1)) written = written.replace(/^(\d*[a-z])\+(\d+)=/, "$2+$1=");
+  if (rng.chance(0.08)) written = written.replace(/^(.+)=(.+)$/, "$2=$1");
+  let look = typed(rng, written, language, { slash: true });
   if (rng.chance(0.1)) look = look.replace(new RegExp(`(\\d) ?(?=${x})`), "$1*").replace(/(\d) ?(?=\()/, "$1*");
   return ask(rng, SOLVE, language, { e: look, x });
 }
