@@ -87,6 +87,7 @@ export const SETTINGS = z.strictObject({
     .describe("keep what enters each layer only and compute the rest again: less memory, about a third more time"),
   accumulation: count.default(1).describe("passes per update"),
   context: count.optional().describe("most tokens per document; default: the model's, at most batch_tokens"),
+  document_masks: z.boolean().default(true).describe("documents in one pack do not see each other"),
   fim_rate: share.default(0).describe("share of texts that get a hole to fill"),
   mtp_weight: z
     .number()

@@ -15,7 +15,7 @@ import { parseSettings, readSettings } from "./config.ts";
 import { chatDocument, fimIds } from "./documents.ts";
 import { showRow } from "./inspect-data.ts";
 import { readMetrics } from "./metrics.ts";
-import { bestFit } from "./packing.ts";
+import { bestFit, joined } from "./packing.ts";
 import { readRows } from "./rows.ts";
 import { DocumentStream } from "./stream.ts";
 
@@ -140,6 +140,20 @@ test("fill-in-the-middle loses no character", () => {
 test("packing fills rows best-fit; the stream goes on from its position; weights hold", () => {
   assert.deepEqual(bestFit([5, 9, 3, 1, 4], 10), [[1, 3], [0, 4], [2]]);
   assert.throws(() => bestFit([11], 10), /more than the room/);
+  const pieces = joined([{ ids: [1, 2, 3] }, { ids: [4, 5], weights: [0.5, 1] }, { ids: [6, 7] }], 4);
+  assert.deepEqual(
+    pieces.map(({ ids, weights }) => [Array.from(ids), Array.from(weights!)]),
+    [
+      [
+        [1, 2, 3, 4],
+        [1, 1, 0, 0.5],
+      ],
+      [
+        [5, 6, 7],
+        [0, 1, 0],
+      ],
+    ],
+  );
   const source = (kind: number, weight: number) => ({
     weight,
     count: 10,

@@ -18,7 +18,7 @@ import { chatFormatNamed } from "../text/chat/select.ts";
 import { loadTokenizer } from "../text/load.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { exportAdapter, importAdapter } from "./adapter.ts";
-import { packBatch } from "./batch.ts";
+import { type Document, packBatch } from "./batch.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { type Settings, SettingsError } from "./config.ts";
 import { documentsOf, promptOf, textIds } from "./documents.ts";
@@ -27,6 +27,7 @@ import { exportModel } from "./export.ts";
 import { trainingFlops } from "./flops.ts";
 import { Grpo, type GrpoStats } from "./grpo.ts";
 import { Lora } from "./lora.ts";
+import { joined } from "./packing.ts";
 import { OBJECTIVES, type PolicyObjective } from "./policy-loss.ts";
 import { type Completion, exactReward, formatReward, languageReward, type Reward } from "./rewards.ts";
 import { type Rows, readRows, type TaskRow } from "./rows.ts";
@@ -169,6 +170,7 @@ export async function prepareJob(settings: Settings): Promise<Job> {
     schedule: { kind: s.kind, warmupSteps: s.warmup_steps, decayShare: s.decay_share, floor: s.floor },
     saveEvery: settings.save_every,
   };
+  const documents = settings.document_masks ? undefined : (pack: Document[]) => joined(pack, longest);
   const ema = settings.ema === undefined ? undefined : new Ema(trainer, settings.ema);
   if (ema) {
     const { write } = checkpoints;
@@ -226,7 +228,7 @@ export async function prepareJob(settings: Settings): Promise<Job> {
         trainer,
         stream,
         checkpoints,
-        { ...options, accumulation: settings.accumulation, lora, ema },
+        { ...options, accumulation: settings.accumulation, lora, ema, documents },
         report,
       ),
   };

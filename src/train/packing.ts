@@ -1,4 +1,25 @@
 // Which documents share a row of limited length: best-fit decreasing, which wastes least of what is simple.
+import type { Document } from "./batch.ts";
+
+/**
+ * The documents one after the other, cut into pieces of at most `longest` tokens that know no seams: attention and positions go on
+ * across them. Nothing is learnt at a seam, where one document's last token would have to guess the next one's first.
+ */
+export function joined(documents: readonly Document[], longest: number): Document[] {
+  const total = documents.reduce((sum, { ids }) => sum + ids.length, 0);
+  const ids = new Int32Array(total);
+  const weights = new Float32Array(total);
+  let at = 0;
+  for (const document of documents) {
+    ids.set(document.ids, at);
+    for (let t = 0; t + 1 < document.ids.length; t++) weights[at + t] = document.weights ? document.weights[t] : 1;
+    at += document.ids.length;
+  }
+  const pieces: Document[] = [];
+  for (let from = 0; from < total; from += longest)
+    pieces.push({ ids: ids.subarray(from, from + longest), weights: weights.subarray(from, from + longest) });
+  return pieces;
+}
 
 /**
  * Bins of indices into `lengths`, no bin's sum above `room`: longest first, each into the fullest bin that still takes it. Ties go to

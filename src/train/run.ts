@@ -1,6 +1,6 @@
 // The loops of a run, supervised and by reinforcement: steps, schedule, checkpoints, what happens when the numbers go bad, and going on
 // after a kill to the same bits. They report through callbacks and print nothing.
-import { packBatch, totalWeight } from "./batch.ts";
+import { type Document, packBatch, totalWeight } from "./batch.ts";
 import type { Checkpoints } from "./checkpoints.ts";
 import type { Ema } from "./ema.ts";
 import type { Grpo, GrpoStats, Prompt } from "./grpo.ts";
@@ -27,6 +27,8 @@ export interface SupervisedOptions extends RunOptions {
   lora?: Lora;
   /** Keep this average of the weights up to date. */
   ema?: Ema;
+  /** What is made of a pack before it is trained on. Default: nothing. */
+  documents?: (pack: Document[]) => Document[];
   /** A loss above this multiple of its smoothed value is a failure. Default 3. */
   explosion?: number;
 }
@@ -64,7 +66,7 @@ export function runSupervised(
   options: SupervisedOptions,
   report: (step: SupervisedStep) => void,
 ): void {
-  const { steps, lr, accumulation, saveEvery, lora, ema, explosion = 3 } = options;
+  const { steps, lr, accumulation, saveEvery, lora, ema, explosion = 3, documents = (pack) => pack } = options;
   const extra = { ...lora?.states, ...ema?.states };
   const schedule: Schedule = { ...options.schedule, totalSteps: steps };
   const resume = (): Memory | undefined => {
@@ -80,7 +82,7 @@ export function runSupervised(
   let [failures, rollbacks] = [0, 0];
   while (done < steps) {
     const began = performance.now();
-    const batches = Array.from({ length: accumulation }, () => packBatch(stream.take()));
+    const batches = Array.from({ length: accumulation }, () => packBatch(documents(stream.take())));
     const weight = batches.reduce((sum, batch) => sum + totalWeight(batch), 0);
     const rate = lr * rateFactor(schedule, done);
     let [loss, crossEntropy] = [0, 0];
