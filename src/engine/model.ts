@@ -79,6 +79,14 @@ function storageOf(
 type InPlace = Device & Pick<NativeDevice, "wrap" | "forget">;
 const inPlace = (device: Device): device is InPlace => device.name === "native";
 
+/** Stored bytes as what a device copies: its elements where it counts in elements, the bytes themselves else. */
+function elementsOf(dtype: Dtype, bytes: Uint8Array): Float32Array | Int32Array | Uint8Array {
+  if (dtype !== "f32" && dtype !== "i32") return bytes;
+  const own = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  const Elements = dtype === "f32" ? Float32Array : Int32Array;
+  return new Elements(own.buffer, own.byteOffset, own.byteLength / 4);
+}
+
 /** A buffer with this parameter's values, in the dtype the program wants. Stored bytes are used where they lie. */
 function loadWeight(device: Device, checkpoint: Checkpoint, tensor: Tensor): DeviceBuffer {
   const shape = tensor.shape as number[];
@@ -91,7 +99,7 @@ function loadWeight(device: Device, checkpoint: Checkpoint, tensor: Tensor): Dev
     const parts = form.names.map((name) => checkpoint.raw(name).read());
     bytes = parts.length === 1 ? parts[0] : new Uint8Array(Buffer.concat(parts));
     const aligned = bytes.byteOffset % 4 === 0 || (dtype !== "f32" && dtype !== "i32");
-    plain = inPlace(device) && aligned ? device.wrap(dtype, shape, bytes) : device.buffer(dtype, shape, bytes);
+    plain = inPlace(device) && aligned ? device.wrap(dtype, shape, bytes) : device.buffer(dtype, shape, elementsOf(dtype, bytes));
   } else {
     const values = loadParameter(checkpoint, tensor.name, shape);
     plain = device.buffer(
