@@ -87,25 +87,30 @@ test("a model converted to GGUF and back gives the same logits to the bit", asyn
   }
 });
 
-test("logits, hidden states and gradients are the golden's, by its names and shapes", async () => {
-  if (!goldens) return;
-  const model = join(goldens, "deepseek-v3");
-  const [output, grads] = [join(folder, "v3.out"), join(folder, "v3.grads")];
-  const input = join(model, "golden.safetensors");
-  await succeeds("forward", "--model", model, "--input", input, "--output", output, "--hidden", "--grads", grads);
-  const near = (got: Map<string, { shape: number[]; values: Float32Array }>, path: string): void => {
-    for (const [name, wanted] of floatsOf(path)) {
-      const found = got.get(name);
-      assert.ok(found, `${name} is missing`);
-      assert.deepEqual(found.shape, wanted.shape, name);
-      const size = Math.hypot(...wanted.values);
-      const difference = Math.hypot(...wanted.values.map((v, i) => v - found.values[i]));
-      assert.ok(difference <= 1e-4 * (size || 1), `${name}: ${difference} of ${size}`);
-    }
-  };
-  near(floatsOf(output), input);
-  near(floatsOf(join(grads, "model.safetensors")), join(model, "grads", "model.safetensors"));
-});
+const norm = (values: Float32Array): number => Math.sqrt(values.reduce((sum, v) => sum + v * v, 0));
+
+/** Every F32 tensor of the file at `path` against the one of its name and shape in `got`, within 1e-4 of its size. */
+function near(got: ReturnType<typeof floatsOf>, path: string): void {
+  for (const [name, wanted] of floatsOf(path)) {
+    const found = got.get(name);
+    assert.ok(found, `${name} is missing`);
+    assert.deepEqual(found.shape, wanted.shape, name);
+    const size = norm(wanted.values);
+    const difference = norm(wanted.values.map((v, i) => v - found.values[i]));
+    assert.ok(difference <= 1e-4 * (size || 1), `${name}: ${difference} of ${size}`);
+  }
+}
+
+// V3.2 and V4 too: the command chooses among equal index scores as PyTorch does.
+for (const name of goldens ? ["qwen2", "deepseek-v3", "deepseek-v3.2", "deepseek-v4"] : [])
+  test(`${name}: logits, hidden states and gradients are the golden's, by its names and shapes`, async () => {
+    const model = join(goldens as string, name);
+    const [output, grads] = [join(folder, `${name}.out`), join(folder, `${name}.grads`)];
+    const input = join(model, "golden.safetensors");
+    await succeeds("forward", "--model", model, "--input", input, "--output", output, "--hidden", "--grads", grads);
+    near(floatsOf(output), input);
+    near(floatsOf(join(grads, "model.safetensors")), join(model, "grads", "model.safetensors"));
+  });
 
 test("what cannot be read is refused with file and field", async () => {
   const model = join(folder, "small");

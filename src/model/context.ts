@@ -73,6 +73,8 @@ export class ModelContext {
   /** Indexer choices of every sparse-attention layer, i32 [T, top_k], in layer order; and choices to follow instead, by layer. */
   readonly selections: { layer: number; rows: Tensor }[] = [];
   readonly givenSelections = new Map<number, Tensor>();
+  /** What the choices are made from: queries [T, H, D], head weights [T, H], keys [rows, D]; in training, in layer order. */
+  readonly indexers: { layer: number; q: Tensor; w: Tensor; k: Tensor }[] = [];
   private readonly params = new Map<string, Tensor>();
   private readonly quantized = new Map<Tensor, Tensor>();
   private readonly dtypeOf: (name: string, shape: readonly number[]) => Dtype;

@@ -1,65 +1,8 @@
-// The choice among equal index scores that the reference models were made with. Index scores of V3.2 and V4 are exactly 0 for many
-// keys at once, and then the choice decides the logits: Weir takes the lower position, PyTorch what its partial sort leaves in front.
-// Used by tests that compare with the goldens.
+// Makes the reference device choose among equal index scores as PyTorch does (torch-ties.ts), in training and serving programs alike,
+// for tests that compare with the goldens.
 import { type OpDefinition, ops, type Value } from "../tensor/op.ts";
 import { readCacheRow } from "../tensor/ops/cache.ts";
-
-/**
- * The k best of `scores` as PyTorch's CPU topk picks them among equals: libstdc++'s nth_element on (value, index) pairs by value
- * alone.
- */
-function torchTopK(scores: number[], k: number): number[] {
-  const queue = scores.map((value, index) => ({ value, index }));
-  const before = (a: number, b: number): boolean => queue[a].value > queue[b].value;
-  const swap = (a: number, b: number): void => {
-    [queue[a], queue[b]] = [queue[b], queue[a]];
-  };
-  let [first, last] = [0, queue.length];
-  const nth = k - 1;
-  while (last - first > 3) {
-    const [a, b, c] = [first + 1, first + Math.floor((last - first) / 2), last - 1];
-    const median = before(a, b) ? (before(b, c) ? b : before(a, c) ? c : a) : before(a, c) ? a : before(b, c) ? c : b;
-    swap(first, median);
-    let [low, high] = [first + 1, last];
-    for (;;) {
-      while (before(low, first)) low++;
-      high--;
-      while (before(first, high)) high--;
-      if (!(low < high)) break;
-      swap(low, high);
-      low++;
-    }
-    if (low <= nth) first = low;
-    else last = low;
-  }
-  const rest = queue.slice(first, last);
-  for (let i = 1; i < rest.length; i++)
-    for (let j = i; j > 0 && rest[j].value > rest[j - 1].value; j--) [rest[j], rest[j - 1]] = [rest[j - 1], rest[j]];
-  return [...queue.slice(0, first), ...rest, ...queue.slice(last)].slice(0, k).map(({ index }) => index);
-}
-
-/** One row's list: positions among `count` seen of `total` candidates, by the scores of q [heads, width] and w [heads]. */
-function chooseRow(
-  q: ArrayLike<number>,
-  w: ArrayLike<number>,
-  row: { t: number; heads: number; width: number },
-  keyAt: (s: number) => ArrayLike<number>,
-  sizes: { count: number; total: number; topK: number },
-): number[] {
-  const { t, heads, width } = row;
-  const scores = Array.from({ length: sizes.total }, (_, s) => {
-    if (s >= sizes.count) return Number.NEGATIVE_INFINITY;
-    const key = keyAt(s);
-    let sum = 0;
-    for (let h = 0; h < heads; h++) {
-      let dot = 0;
-      for (let i = 0; i < width; i++) dot += q[(t * heads + h) * width + i] * key[i];
-      sum += w[t * heads + h] * Math.max(0, dot);
-    }
-    return sum;
-  });
-  return torchTopK(scores, Math.min(sizes.topK, sizes.total)).filter((s) => s < sizes.count);
-}
+import { chooseRow } from "./torch-ties.ts";
 
 /** Runs `work` with the reference implementations of the selecting instructions replaced by `replacements`. */
 function replaced<T>(replacements: Record<string, OpDefinition["reference"]>, work: () => T): T {

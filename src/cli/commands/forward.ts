@@ -7,6 +7,7 @@ import { elementCount, isBlockType } from "../../checkpoint/dtype.ts";
 import { openCheckpoint } from "../../checkpoint/model-directory.ts";
 import { openSafetensors, readTensor, type TensorToWrite, writeSafetensors } from "../../checkpoint/safetensors.ts";
 import { tensorSpecs } from "../../checkpoint/tensors.ts";
+import { chooseLikeTorch } from "../../model/torch-ties.ts";
 import { buildTraining, fillRows } from "../../model/training.ts";
 import { loadParameter, saveParameter } from "../../model/weights.ts";
 import type { DeviceBuffer } from "../../tensor/device.ts";
@@ -59,6 +60,7 @@ const command: Command = {
   usage: `Usage: weir forward --model MODEL --input IN.safetensors --output OUT.safetensors [--hidden] [--grads DIR] [--device D]
 
 Reads input_ids [B, T] and writes logits [B, T, V], in float32. MODEL is a directory or a GGUF file.
+Where V3.2's and V4's indexers score keys equally (often: exactly 0), the choice is PyTorch's, so that its logits can be compared.
 
   --hidden     also hidden.0 (after the embedding) … hidden.L (after the final norm), and loss: the mean next-token cross-entropy
   --grads DIR  also DIR/model.safetensors: the gradients of that loss under the checkpoint's names, zero where it does not reach;
@@ -88,9 +90,11 @@ Reads input_ids [B, T] and writes logits [B, T, V], in float32. MODEL is a direc
     if (bad >= 0)
       throw new UsageError(`input_ids[${bad}] is ${ids[bad]}; the vocabulary has ${config.vocabSize} tokens`);
     const device = await openDevice({ device: values.device as "native" | undefined });
+    const { attention } = config;
+    const sparse = attention.kind === "compressed" || (attention.kind === "latent" && attention.indexer !== null);
+    const sizes = { maxTokens: total, maxPositions: length, givenSelections: sparse };
     const built = buildTraining(config, {
-      maxTokens: total,
-      maxPositions: length,
+      ...sizes,
       logits: true,
       hidden: values.hidden,
       backward: grads !== undefined,
@@ -107,14 +111,21 @@ Reads input_ids [B, T] and writes logits [B, T, V], in float32. MODEL is a direc
     const run = device.compile(built.program, bindings);
     const predicts = (row: number): boolean => row % length < length - 1;
     const rows = (value: (row: number) => number): number[] => Array.from({ length: total }, (_, row) => value(row));
-    const registers = fillRows(built, run, {
+    const given = {
       ids,
       positions: rows((row) => row % length),
       starts: rows((row) => row - (row % length)),
       targets: rows((row) => (predicts(row) ? ids[row + 1] : 0)),
       weights: rows((row) => (predicts(row) ? 1 / (batch * (length - 1)) : 0)),
-    });
-    run.run(registers);
+    };
+    if (sparse) {
+      const settling = buildTraining(config, { ...sizes, backward: false });
+      const first = device.compile(settling.program, bindings);
+      for (const [layer, chosen] of chooseLikeTorch(settling, first, given, length))
+        (run.buffer(`selections.${layer}`).view() as Int32Array).set(chosen);
+      first.free();
+    }
+    run.run(fillRows(built, run, given));
     const result = (name: string): Float32Array => Float32Array.from(run.buffer(name).view());
     const tensors = [float("logits", [batch, length, config.vocabSize], result("logits"))];
     if (values.hidden) {

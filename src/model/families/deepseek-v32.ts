@@ -18,7 +18,14 @@ const INDEXER_NORM_EPS = 1e-6;
  * The rows (training) or positions (serving) that each query attends to, i32 [T, top_k]: index score Σ_j w_j · ReLU(q_j · k) over
  * the indexer's heads, whose first rope dimensions are rotated by halves, unlike the main attention's.
  */
-function select(ctx: ModelContext, x: Tensor, compressedQuery: Tensor, at: string, indexer: IndexerConfig): Tensor {
+function select(
+  ctx: ModelContext,
+  x: Tensor,
+  compressedQuery: Tensor,
+  at: string,
+  layer: number,
+  indexer: IndexerConfig,
+): Tensor {
   const { heads, headDim, topK } = indexer;
   const rope = ctx.config.rope;
   const q = ctx.linear(compressedQuery, `${at}.wq_b`, heads * headDim).reshape(...ctx.shape(heads, headDim));
@@ -29,7 +36,12 @@ function select(ctx: ModelContext, x: Tensor, compressedQuery: Tensor, at: strin
   const options = { topK, scale: (headDim * heads) ** -0.5 };
   if (!ctx.cache) {
     const { starts, visible } = ctx.inputs as { starts: Tensor; visible: Tensor };
-    return selectTopK(turn(q), w, turn(k), { first: starts, count: visible }, options);
+    const parts = { q: turn(q), w, k: turn(k) };
+    ctx.indexers.push({ layer, ...parts });
+    return (
+      ctx.givenSelections.get(layer) ??
+      selectTopK(parts.q, parts.w, parts.k, { first: starts, count: visible }, options)
+    );
   }
   const { pageTable, sequences, pageSize } = ctx.cache as CacheInputs;
   const keys = remember(ctx, at, turn(k));
@@ -46,8 +58,7 @@ function sparseLatentAttention(
   residual: Tensor,
 ): Tensor {
   const { q, latent, kRope, compressedQuery, scale } = latentParts(ctx, x, at, a);
-  const selected =
-    ctx.givenSelections.get(layer) ?? select(ctx, x, compressedQuery, `${at}.indexer`, a.indexer as IndexerConfig);
+  const selected = select(ctx, x, compressedQuery, `${at}.indexer`, layer, a.indexer as IndexerConfig);
   ctx.selections.push({ layer, rows: selected });
   let out: Tensor;
   if (ctx.cache) {

@@ -95,6 +95,7 @@ function attendEntries(
       return pagedSelectTopK(turned, weights, keys, rows, { ...options, pageSize: serving.pageSize });
     }
     const { first, visible } = wholeWindows(ctx, ratio);
+    ctx.indexers.push({ layer, q: turned, w: weights, k: keys });
     return ctx.givenSelections.get(layer) ?? selectTopK(turned, weights, keys, { first, count: visible }, options);
   };
   const entries = entriesOf("compressor", a.headDim);
