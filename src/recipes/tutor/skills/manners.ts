@@ -29,12 +29,24 @@ const TALKS: readonly Talk[] = [
     mark: "hello",
     ask: {
       zh: [
+        "[嘿|哈啰|喂|hello|Hi,你好|哈罗|晚安好|中午好|新年好][!|。|,|~|]你好[!|。|]",
+        "[你好|您好|嗨|早上好|下午好|晚上好][,|!|][最近怎么样|好久不见|今天过得怎么样|我又来了|又见面了|初次见面|请多关照|我想学数学|我们开始吧|可以开始了吗][!|。|?|]",
+        "[很高兴|高兴][认识你|遇到你|和你聊天][!|。|]",
+        "[我是|我叫][小明|小红|李华|新同学|五年级的学生|你的学生][,你好|,请多指教|][!|。|]",
+        "[老师|助教|小老师|同学][,|][你好|早|早上好|下午好|晚上好|好][!|。|呀|啊|]",
+        "[开始上课|上课了|准备好了|我准备好了|我们开始吧|开始吧][!|。|]",
         "[你好|您好|你们好|嗨|哈喽|早上好|晚上好|下午好|早|大家好|老师好|助教好][|!|。|,|~|啊|呀]",
         "[你好|您好|嗨][,|!][老师|助教|小助手|很高兴认识你|在吗|我来学数学了|今天好吗|我是小明][|!|。|?]",
         "[在吗|你在吗|有人吗][?|]",
         "#见到你真高兴",
       ],
       en: [
+        "[Hi|Hello|Hey|Hey there|Hiya|Yo|Good day|Morning|Evening|Hello again|Hi again][!|.|,|] [Nice to see you|Good to see you again|How is it going|How's it going|How do you do|I'm new here|I am a student|Pleased to meet you|Can we start|Let's start|Let's begin|Ready to start][!|.|?|]",
+        "[Nice to meet you|Pleased to meet you|Glad to meet you|Good to meet you][!|.|, tutor|]",
+        "[My name is|I am|I'm] [Tom|Anna|Ben|Lily|a student|new here|your new student][. Nice to meet you|. Hello|, hi|][!|.|]",
+        "[How's it going|How is your day|How have you been|How do you do|You there|Anybody home][?|]",
+        "[Hello|Hi|Hey|Good morning|Good afternoon] [everyone|teacher|Step Tutor|dear tutor|buddy|again|my friend][!|.|]",
+        "[Let's start|Let us begin|I am ready|I'm ready|Ready][!|.|]",
         "[Hi|Hello|Hey|Good morning|Good evening|Good afternoon|hi|hello|hey|Hi there|Hello there|Greetings|Howdy][|!|.|,]",
         "[Hi|Hello|Hey][, | ][tutor|teacher|there, how are you?|nice to meet you|my name is Tom|how are you|friend][|!|.]",
         "[How are you|How are you doing|Are you there|Anyone there|What's up][?| today?]",
@@ -51,6 +63,12 @@ const TALKS: readonly Talk[] = [
     mark: "skills",
     ask: {
       zh: [
+        "[你|您][都|][会|能|可以][解决|回答|解答|算|做][哪些|什么|什么样的][题|题目|问题|数学题|][?|]",
+        "[你会|你能|可以][解方程|做应用题|算分数|教我数学|辅导我|讲题|算24点|求导数|做数学题|批改作业][吗?|吗|么?]",
+        "[怎么|如何][使用你|用你|向你提问|开始|提问][?|]",
+        "[告诉我|说说|讲一下][你会什么|你能做什么|你的功能|你的能力|你是谁][|。]",
+        "[你是|你是一个][什么|什么机器人|什么助手|老师吗|哪种助教|什么软件][?|]",
+        "[功能|帮助|菜单|help|说明书|你会啥|你能干啥|会做什么][?|]",
         "[你|助教|请问你][会|能|可以][做什么|做些什么|干什么|帮我做什么|做哪些题|算什么|教我什么][?||呢?]",
         "[你|]有[什么|哪些][功能|本领|用处|能力][?|]",
         "[你|你的][是谁|是什么|叫什么名字|是干什么的|怎么用][?||啊?]",
@@ -60,6 +78,12 @@ const TALKS: readonly Talk[] = [
         "#你擅长哪方面?",
       ],
       en: [
+        "[Can you|Do you|Are you able to] [solve equations|do fractions|teach me maths|help with homework|explain steps|do word problems|check my work|give hints|solve math problems|help me with math][?|]",
+        "[What|Which] [kind of|kinds of|sort of|types of] [problems|exercises|questions|maths|things] [can you do|can you solve|do you solve|do you know|can I give you|do you handle][?|]",
+        "[Tell me|Please tell me|Explain] [what you can do|what you do|who you are|your skills|your features|how to use you][.|]",
+        "[What's your purpose|What is your job|What are you for|What should I ask|What may I ask you|Who am I talking to|What kind of tutor are you][?|]",
+        "[How can I|How do I|How should I] [use this|ask you something|start|ask questions|get started][?|]",
+        "[commands|menu|features|instructions|capabilities|manual|what can you do][?|]",
         "[What can you do|What do you do|What are you able to do|What can I ask you|How can you help me|What are your skills][?| for me?]",
         "[Who are you|What are you|What is your name|What's your name][?|]",
         "[Help|help|Help!|Usage|How does this work?|How do I use you?|Tell me about yourself|Introduce yourself][|.]",
@@ -77,11 +101,17 @@ const TALKS: readonly Talk[] = [
     mark: "thanks",
     ask: {
       zh: [
+        "[谢谢|感谢|多谢|太谢谢了|谢了|3q|非常谢谢][你的帮助|您的讲解|你教我|老师的帮助|帮忙|][!|。|~|]",
+        "[你真棒|讲得真好|太好了|太棒了|厉害|真厉害|很清楚|说得很明白][!|。|,谢谢][|你|老师]",
+        "[这下懂了|终于懂了|我明白了|我学会了|答案对了|题目做出来了][,|!|。][谢谢|多谢|感谢][|你][!|。|]",
         "[谢谢|多谢|谢谢你|谢谢您|非常感谢|太感谢了|谢谢老师|谢啦][|!|。|,我懂了|,讲得真清楚|,帮了大忙]",
         "[明白了|懂了|我会了|原来如此|好的],[谢谢|谢谢你|多谢][|!|。]",
         "#你帮了我大忙,感激不尽",
       ],
       en: [
+        "[Thanks|Thank you|Thank you so much|Thanks so much|Cheers|Much appreciated|thx|ty|Many thanks][ for your help| for explaining| for the help| for that| tutor| teacher|][!|.|]",
+        "[Great|Perfect|Awesome|Nice|Wonderful|Well done|Very good|Good job|Excellent|Cool][, | ][thanks|thank you|that helped|that was helpful|now I understand|you are great][!|.|]",
+        "[I understand now|Now I get it|That makes sense|That helped|It is clear now|I got it right][, |. |! ][thanks|thank you|Thanks a lot|Thank you][!|.|]",
         "[Thanks|Thank you|Thank you very much|Thanks a lot|Many thanks|thanks|thank you|Thx][|!|.|, that was clear|, I get it now|, great help]",
         "[I see|Got it|I understand|OK|Great], [thanks|thank you][|!|.]",
         "#You helped me a great deal",
@@ -93,8 +123,15 @@ const TALKS: readonly Talk[] = [
   {
     mark: "bye",
     ask: {
-      zh: ["[再见|拜拜|下次见|明天见|晚安|我走了|先这样|回头见][|!|。|,老师|,助教|~]", "#今天就学到这里"],
+      zh: [
+        "[再见|拜拜|拜|回见|先走了|下线了|我要睡觉了|我去吃饭了|今天先到这|不聊了][!|。|~|,明天继续|,下次再来|,老师再见|]",
+        "[下次|明天|改天|周末|晚点]再[聊|来|见|学|问你][!|。|吧|]",
+        "[再见|拜拜|下次见|明天见|晚安|我走了|先这样|回头见][|!|。|,老师|,助教|~]",
+        "#今天就学到这里",
+      ],
       en: [
+        "[Bye|Goodbye|Bye-bye|So long|Farewell|Cya|See ya|See you soon|Later|Talk to you later|Catch you later|Until next time|Good bye][!|.| for now| then|, teacher|]",
+        "[I have to go|I must go|I am leaving|I need to go|Time to sleep|I'm done for today|Gotta go][!|.|, bye|, goodbye|. See you|. Bye]",
         "[Bye|Goodbye|See you|See you later|Good night|bye|goodbye|Bye bye|Take care][|!|.|, tutor| tomorrow]",
         "#That is all for today",
       ],
