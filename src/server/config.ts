@@ -51,6 +51,8 @@ const model = z
     maxTokens: z.number().int().positive().optional(),
     preload: z.boolean().default(false),
     engine: engine.optional(),
+    /** Low-rank adapters of a local model (PEFT directories) by the names that clients ask for. */
+    adapters: z.record(z.string(), z.string()).default({}),
   })
   .refine((value) => (value.path === undefined) !== (value.upstream === undefined), {
     message: "give either path (a local model) or upstream (another server)",
@@ -130,8 +132,17 @@ export function parseConfig(value: unknown, source = "the configuration"): Serve
   const parsed = serverConfig.safeParse(value);
   if (!parsed.success) throw new ConfigError(`${source}: ${z.prettifyError(parsed.error)}`);
   const config = parsed.data;
+  const adapters = Object.entries(config.models).flatMap(([base, entry]) =>
+    Object.keys(entry.adapters).map((name) => ({ base, name, local: entry.path !== undefined })),
+  );
+  const names = new Set([...Object.keys(config.models), ...Object.keys(config.aliases)]);
+  for (const { base, name, local } of adapters) {
+    if (!local) throw new ConfigError(`${source}: models.${base}.adapters needs a local model`);
+    if (names.has(name)) throw new ConfigError(`${source}: the adapter's name '${name}' is in use`);
+    names.add(name);
+  }
   const target = (name: string, where: string) => {
-    if (!Object.hasOwn(config.models, name))
+    if (!Object.hasOwn(config.models, name) && !adapters.some((each) => each.name === name))
       throw new ConfigError(`${source}: ${where} names the model '${name}', which models does not define`);
   };
   for (const [alias, name] of Object.entries(config.aliases)) {
@@ -160,8 +171,11 @@ export function readConfig(file: string): ServerConfig {
     throw new ConfigError(`${file} is not YAML: ${(error as Error).message}`);
   }
   const config = parseConfig(value, file);
-  for (const entry of Object.values(config.models))
-    if (entry.path !== undefined && !isAbsolute(entry.path)) entry.path = resolve(file, "..", entry.path);
+  const beside = (path: string): string => (isAbsolute(path) ? path : resolve(file, "..", path));
+  for (const entry of Object.values(config.models)) {
+    if (entry.path !== undefined) entry.path = beside(entry.path);
+    for (const [name, path] of Object.entries(entry.adapters)) entry.adapters[name] = beside(path);
+  }
   return config;
 }
 

@@ -53,6 +53,19 @@ else
     assert.ok(text.endsWith(first.choices[0].message.content!));
     const [vector] = (await client.embeddings.create({ model: "tutor", input: "3" })).data;
     assert.ok(Math.abs(Math.hypot(...vector.embedding) - 1) < 1e-3);
+    const scored = await client.completions.create({
+      model: "tutor",
+      prompt: "3 + 4 = 7",
+      echo: true,
+      logprobs: 2,
+      max_tokens: 1,
+      temperature: 0,
+    });
+    const [{ text: echoed, logprobs: likely }] = scored.choices;
+    assert.ok(echoed.startsWith("3 + 4 = 7"));
+    assert.equal(likely!.tokens!.join(""), echoed);
+    assert.ok(likely!.token_logprobs!.slice(1).every((each) => each !== null && each <= 0));
+    assert.ok(likely!.top_logprobs!.slice(1).every((each) => Object.keys(each ?? {}).length >= 1));
     const long = client.chat.completions.create({
       ...request,
       messages: [{ role: "user", content: "1+".repeat(20_000) }],

@@ -146,10 +146,13 @@ function withDefaults(asked: SamplingParameters = {}, defaults: SamplingParamete
 
 export class LocalBackend implements Backend {
   readonly model: LoadedModel;
+  readonly #adapter: string | undefined;
   readonly #ends: Set<number>;
 
-  constructor(model: LoadedModel) {
+  /** `adapter`: the name of one that the model's engine has loaded. */
+  constructor(model: LoadedModel, adapter?: string) {
     this.model = model;
+    this.#adapter = adapter;
     const { tokenizer, chat } = model;
     this.#ends = new Set(tokenizer.special.eot);
     for (const text of chat.stopTokens) {
@@ -227,6 +230,7 @@ export class LocalBackend implements Backend {
       promptLogprobs: request.promptLogprobs,
       routes: request.inside,
       priority: request.priority,
+      adapter: this.#adapter,
       signal: AbortSignal.any([signal, stopper.signal]),
     };
     const wanted = request.logprobs !== undefined;

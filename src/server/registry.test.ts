@@ -128,3 +128,33 @@ test("a model that cannot be loaded says so and can be tried again", async () =>
   (await made.acquire("a")).release();
   await made.close();
 });
+
+test("adapters are models by name: loaded once into their base, gone with it, refused where they do not fit", async () => {
+  const adapters = { legal: join(root, "b"), broken: join(root, "broken") };
+  mkdirSync(adapters.broken, { recursive: true });
+  const { made, engines, loads } = registry({ models: { a: { ...path("a"), adapters } }, aliases: { law: "legal" } });
+  assert.equal(made.resolve("law", "").name, "legal");
+  assert.deepEqual(
+    made.list().map(({ id, aliases }) => [id, aliases]),
+    [
+      ["a", []],
+      ["legal", ["law"]],
+      ["broken", []],
+    ],
+  );
+  const leases = await Promise.all([made.acquire("legal"), made.acquire("legal"), made.acquire("a")]);
+  assert.deepEqual([loads, engines[0].adapters], [["a"], ["legal"]]);
+  for (const [at, { backend, release }] of leases.entries()) {
+    const request = { model: "x", input: { kind: "text" as const, prompt: "hi" } };
+    for await (const _ of backend.generate(request, new AbortController().signal));
+    assert.equal(engines[0].requests.at(-1)!.adapter, at < 2 ? "legal" : undefined);
+    release();
+  }
+  await assert.rejects(made.acquire("broken"), /'broken' could not be loaded: .* is for another model/);
+  await made.unload("a");
+  (await made.acquire("legal")).release();
+  assert.deepEqual(engines[1].adapters, ["legal"]);
+  await made.close();
+  assert.throws(() => registry({ models: { a: { ...path("a"), adapters: { a: "x" } } } }), /in use/);
+  assert.throws(() => registry({ models: { a: { ...path("a"), adapters: { z: "/none" } } } }), /is not at/);
+});

@@ -25,6 +25,8 @@ interface Entry {
   lastUsed: number;
   /** Replaced or removed: unload with the last lease. */
   retired: boolean;
+  /** Adapters in the loaded engine, or on their way there. */
+  adapters: Map<string, Promise<void>>;
 }
 
 export interface Lease {
@@ -85,9 +87,21 @@ export class ModelRegistry {
   define(name: string, config: ModelConfig): void {
     if (config.path !== undefined && !statSync(config.path, { throwIfNoEntry: false }))
       throw new ConfigError(`the model '${name}' is not at ${config.path}`);
+    for (const [adapter, path] of Object.entries(config.adapters))
+      if (!statSync(path, { throwIfNoEntry: false }))
+        throw new ConfigError(`the adapter '${adapter}' of '${name}' is not at ${path}`);
     this.remove(name);
     const now = Date.now();
-    this.#entries.set(name, { name, config, createdAt: now, bytes: 0, leases: 0, lastUsed: now, retired: false });
+    this.#entries.set(name, {
+      name,
+      config,
+      createdAt: now,
+      bytes: 0,
+      leases: 0,
+      lastUsed: now,
+      retired: false,
+      adapters: new Map(),
+    });
     if (config.idleSeconds > 0 && !this.#sweeper) {
       this.#sweeper = setInterval(() => this.sweep(Date.now()), 1000);
       this.#sweeper.unref();
@@ -108,10 +122,17 @@ export class ModelRegistry {
     this.#aliases.set(alias, name);
   }
 
+  /** The model that an adapter of this name belongs to. */
+  #baseOf(adapter: string): Entry | undefined {
+    for (const entry of this.#entries.values()) if (Object.hasOwn(entry.config.adapters, adapter)) return entry;
+    return undefined;
+  }
+
   #entry(name: string): Entry {
-    const entry = this.#entries.get(name);
+    const entry = this.#entries.get(name) ?? this.#baseOf(name);
     if (entry) return entry;
-    const names = [...this.#entries.keys(), ...this.#aliases.keys()];
+    const adapters = [...this.#entries.values()].flatMap((each) => Object.keys(each.config.adapters));
+    const names = [...this.#entries.keys(), ...adapters, ...this.#aliases.keys()];
     const known =
       names.length > 0 ? `The models here: ${names.slice(0, 20).join(", ")}.` : "No model is configured here.";
     const shown = name.length > 100 ? `${name.slice(0, 100)}…` : name;
@@ -124,25 +145,32 @@ export class ModelRegistry {
    */
   resolve(name: string, stickiness: string): { name: string; config: ModelConfig } {
     let target = this.#aliases.get(name) ?? name;
-    if (!this.#entries.has(target) && this.defaultModel !== undefined && habitual.test(name))
+    if (!this.#entries.has(target) && !this.#baseOf(target) && this.defaultModel !== undefined && habitual.test(name))
       target = this.defaultModel;
     let entry = this.#entry(target);
     const { canary } = entry.config;
-    if (canary) {
+    if (canary && target === entry.name) {
       const share = createHash("sha256").update(`${target}\0${stickiness}`).digest().readUInt32BE(0) / 2 ** 32;
-      if (share * 100 < canary.percent) entry = this.#entry(canary.model);
+      if (share * 100 < canary.percent) entry = this.#entry((target = canary.model));
     }
-    return { name: entry.name, config: entry.config };
+    return { name: this.#entries.has(target) ? entry.name : target, config: entry.config };
   }
 
   /** Whether the name is answered under exactly this spelling (not by the default). */
   has(name: string): boolean {
-    return this.#entries.has(name) || this.#aliases.has(name);
+    return this.#entries.has(name) || this.#aliases.has(name) || this.#baseOf(name) !== undefined;
   }
 
+  /** Every model, and every adapter as a model of its own. */
   list(): ModelListing[] {
-    return [...this.#entries.values()].map((entry) => ({
-      id: entry.name,
+    return [...this.#entries.values()].flatMap((entry) =>
+      [entry.name, ...Object.keys(entry.config.adapters)].map((id) => this.#listing(entry, id)),
+    );
+  }
+
+  #listing(entry: Entry, id: string): ModelListing {
+    return {
+      id,
       createdAt: entry.createdAt,
       kind: entry.config.upstream ? "upstream" : "local",
       loaded: entry.loaded !== undefined || entry.config.upstream !== undefined,
@@ -150,8 +178,8 @@ export class ModelRegistry {
       info: entry.loaded?.engine.model,
       memoryBytes: entry.loaded && memoryOf(entry.loaded),
       chat: entry.loaded && { thinks: entry.loaded.chat.thinking === "switch", efforts: entry.loaded.chat.efforts },
-      aliases: [...this.#aliases].filter(([, name]) => name === entry.name).map(([alias]) => alias),
-    }));
+      aliases: [...this.#aliases].filter(([, name]) => name === id).map(([alias]) => alias),
+    };
   }
 
   /** Statistics of the loaded engines, for /metrics. */
@@ -187,7 +215,10 @@ export class ModelRegistry {
       if (entry.retired && entry.leases === 0) void this.#unload(entry);
     };
     try {
-      return { backend: new LocalBackend(await this.#load(entry)), release };
+      const model = await this.#load(entry);
+      if (name === entry.name) return { backend: new LocalBackend(model), release };
+      await this.#loadAdapter(entry, model, name);
+      return { backend: new LocalBackend(model, name), release };
     } catch (error) {
       release();
       throw error;
@@ -247,6 +278,21 @@ export class ModelRegistry {
     return entry.loading;
   }
 
+  /** Puts an adapter into the loaded engine when it is first asked for; it goes with the engine. */
+  #loadAdapter(entry: Entry, { engine }: LoadedModel, name: string): Promise<void> {
+    let loading = entry.adapters.get(name);
+    if (!loading) {
+      loading = engine.loadAdapter(name, entry.config.adapters[name]).catch((error: Error) => {
+        entry.adapters.delete(name);
+        throw new ServerError(503, "model_not_loaded", `The adapter '${name}' could not be loaded: ${error.message}`, {
+          retryAfter: 30,
+        });
+      });
+      entry.adapters.set(name, loading);
+    }
+    return loading;
+  }
+
   async #makeRoom(wanted: Entry, bytes: number): Promise<void> {
     const resident = () => [...this.#entries.values()].filter((entry) => entry.loaded && entry !== wanted);
     const used = () => resident().reduce((sum, entry) => sum + entry.bytes, 0);
@@ -269,6 +315,7 @@ export class ModelRegistry {
   async #unload(entry: Entry): Promise<void> {
     const { loaded } = entry;
     entry.loaded = undefined;
+    entry.adapters.clear();
     entry.bytes = 0;
     await loaded?.engine.close();
   }

@@ -171,6 +171,7 @@ const alternatives = (id: number, count: number): TokenLogprob[] =>
 export class ScriptedEngine implements Engine {
   readonly model;
   readonly requests: GenerateRequest[] = [];
+  readonly adapters: string[] = [];
   running = 0;
   cancelled = 0;
   closed = false;
@@ -324,7 +325,11 @@ export class ScriptedEngine implements Engine {
     };
   }
 
-  async loadAdapter(): Promise<void> {}
+  async loadAdapter(name: string, path: string): Promise<void> {
+    if (path.endsWith("broken")) throw new EngineError("adapter_mismatch", `${path} is for another model`, "adapter");
+    this.adapters.push(name);
+  }
+
   async unloadAdapter(): Promise<void> {}
   async close(): Promise<void> {
     this.closed = true;
