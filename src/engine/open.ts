@@ -2,7 +2,7 @@
 // server and the evaluation.
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
-import { MemorySource, type OpenSource, openFile } from "../checkpoint/byte-source.ts";
+import { type ByteSource, MemorySource, type OpenSource, openFile } from "../checkpoint/byte-source.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../checkpoint/model-directory.ts";
 import { countParameters } from "../checkpoint/tensors.ts";
@@ -55,22 +55,30 @@ export function weightsHash(checkpoint: Checkpoint): string {
   return hash.digest("hex");
 }
 
-/** How weight files are opened: mapped into memory where the native kernels are there, else read by position. */
-async function openSource(): Promise<OpenSource> {
+/**
+ * How weight files are opened: mapped into memory where the native kernels are there, else read by position. `release` lets the
+ * system take back the memory of all that was read; reading it again reads the file again.
+ */
+export async function weightFiles(): Promise<{ open: OpenSource; release: () => void }> {
+  let native: typeof import("../tensor/native.ts");
   try {
-    const { mapFile } = await import("../tensor/native.ts");
-    return (path) => {
-      let bytes: Uint8Array;
-      try {
-        bytes = mapFile(path);
-      } catch {
-        return openFile(path); // whose errors say what is wrong with the file
-      }
-      return new MemorySource(path, bytes);
-    };
+    native = await import("../tensor/native.ts");
+    native.nativeIsas();
   } catch {
-    return openFile;
+    return { open: openFile, release: () => {} };
   }
+  const mapped: Uint8Array[] = [];
+  const open = (path: string): ByteSource => {
+    let bytes: Uint8Array;
+    try {
+      bytes = native.mapFile(path);
+    } catch {
+      return openFile(path); // whose errors say what is wrong with the file
+    }
+    mapped.push(bytes);
+    return new MemorySource(path, bytes);
+  };
+  return { open, release: () => mapped.forEach((bytes) => native.forget(bytes)) };
 }
 
 /** Below this many active parameters a second thread costs more at the barriers than it computes. */
@@ -87,17 +95,20 @@ export async function openModel(
   path: string,
   options: OpenOptions = {},
 ): Promise<{ engine: LocalEngine; tokenizer: Tokenizer; chat: ChatFormat }> {
-  const checkpoint = openCheckpoint(path, await openSource());
+  const { open, release } = await weightFiles();
+  const checkpoint = openCheckpoint(path, open);
   try {
     const { tokenizer, chat } = languageOf(checkpoint);
     const device = await openDevice({ ...options, threads: options.threads ?? defaultThreads(checkpoint) });
-    const served = new ServedModel(device, checkpoint.config, { checkpoint }, options);
+    const identity = weightsHash(checkpoint);
+    release();
+    const served = new ServedModel(device, checkpoint.config, { checkpoint, release }, options);
     const engine = new LocalEngine(served, {
       name: basename(path),
       tokenizer,
       compileGrammar,
       queue: options.queue,
-      weightsHash: weightsHash(checkpoint),
+      weightsHash: identity,
     });
     return { engine, tokenizer, chat };
   } finally {

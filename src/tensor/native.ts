@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { type DeviceBuffer, TensorError } from "./device.ts";
-import { byteLength, type Dtype, isPacked, unpackedDtype } from "./dtype.ts";
+import { byteLength, type Dtype, dtypeCode, isPacked, unpackedDtype } from "./dtype.ts";
 import { type Block, type Host, type Report, RuntimeDevice } from "./runtime.ts";
 
 type Handle = object;
@@ -60,6 +60,11 @@ export function mapFile(path: string): Uint8Array {
 }
 
 const mapped = new WeakSet<ArrayBufferLike>();
+
+/** Lets the system take back the memory of bytes of a mapped file (others are left alone); reading them again reads the file again. */
+export function forget(bytes: Uint8Array): void {
+  if (mapped.has(bytes.buffer)) loadAddon().forget(bytes);
+}
 
 interface NativeBlock extends Block {
   array: Uint8Array;
@@ -173,20 +178,21 @@ export class NativeDevice extends RuntimeDevice<Handle, NativeBlock> {
   }
 
   /**
-   * A buffer over bytes that already lie somewhere (a mapped file, a SharedArrayBuffer), used in place without a copy. f32 and i32
-   * need a byte offset divisible by 4. The memory must not be transferred or shrunk while the buffer is in use.
+   * A buffer over bytes that already lie somewhere (a mapped file, a SharedArrayBuffer), used in place without a copy; for a packed
+   * dtype they are what pack() made. f32 and i32 need a byte offset divisible by 4. The memory must not be transferred or shrunk
+   * while the buffer is in use.
    */
   wrap(dtype: Dtype, shape: readonly number[], bytes: Uint8Array): DeviceBuffer {
-    const needed = byteLength(unpackedDtype(dtype), shape);
-    if (isPacked(dtype) || bytes.length !== needed)
+    const plain = unpackedDtype(dtype);
+    const [rows, cols] = shape.slice(-2);
+    const matrices = shape.slice(0, -2).reduce((product, d) => product * d, 1);
+    const needed = isPacked(dtype)
+      ? matrices * this.host.packBytes(dtypeCode(plain), rows, cols)
+      : byteLength(plain, shape);
+    if (bytes.length !== needed)
       throw new TensorError("wrong_binding", `${dtype}[${shape}] takes ${needed} bytes, not ${bytes.length}`);
-    if ((dtype === "f32" || dtype === "i32") && bytes.byteOffset % 4 !== 0)
+    if ((plain === "f32" || plain === "i32") && bytes.byteOffset % 4 !== 0)
       throw new TensorError("wrong_binding", `${dtype} cannot lie at byte offset ${bytes.byteOffset}; copy it`);
     return this.wrapBlock(dtype, shape, { array: bytes, bytes: needed, view: () => bytes, release: () => {} });
-  }
-
-  /** Lets the system take back the memory of bytes of a mapped file (others are left alone); reading them again reads the file again. */
-  forget(bytes: Uint8Array): void {
-    if (mapped.has(bytes.buffer)) loadAddon().forget(bytes);
   }
 }

@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { openCheckpoint } from "../../checkpoint/model-directory.ts";
 import { LocalEngine } from "../../engine/local-engine.ts";
 import { ServedModel } from "../../engine/model.ts";
+import { weightFiles } from "../../engine/open.ts";
 import type { EngineEvent, GenerateRequest } from "../../engine/types.ts";
 import { openDevice } from "../../tensor/devices.ts";
 import { type Command, UsageError } from "../command.ts";
@@ -46,7 +47,8 @@ Prefill and decode in tokens per second (medians over rounds), time to first tok
     const options = openOptions(values);
     const context = options.context ?? length + generate + 16;
     const started = performance.now();
-    const checkpoint = openCheckpoint(positionals[0]);
+    const { open, release } = await weightFiles();
+    const checkpoint = openCheckpoint(positionals[0], open);
     const device = await openDevice(options);
     const sizes = {
       ...options,
@@ -55,7 +57,7 @@ Prefill and decode in tokens per second (medians over rounds), time to first tok
       maxSequences: Math.max(streams, 2),
       maxRows: Math.max(512, streams),
     };
-    const served = new ServedModel(device, checkpoint.config, { checkpoint }, sizes);
+    const served = new ServedModel(device, checkpoint.config, { checkpoint, release }, sizes);
     const engine = new LocalEngine(served, { name: positionals[0] });
     const loadMs = performance.now() - started;
     const vocab = checkpoint.config.vocabSize;

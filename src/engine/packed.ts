@@ -1,0 +1,211 @@
+// Packed weights on disk: what a large model's weights became when they were rearranged for the machine, so that the next start maps
+// that file instead of reading and rearranging again. Files lie in `packed/` of WEIR_HOME (~/.weir), are made once per model and
+// never more than fit a limit; WEIR_PACKED=off does without, WEIR_PACKED_LEAST sets the
+// bytes from which on a model gets one. A file that is not exactly what it should be is ignored and replaced.
+import { createHash } from "node:crypto";
+import {
+  closeSync,
+  fsync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  utimesSync,
+  writeSync,
+} from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { temporaryName } from "../checkpoint/atomic.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { DeviceBuffer } from "../tensor/device.ts";
+import { DTYPES, type Dtype, isPacked, unpackedDtype } from "../tensor/dtype.ts";
+import { mapFile, type NativeDevice } from "../tensor/native.ts";
+import type { Tensor } from "../tensor/program.ts";
+
+/** Smaller models are packed faster than anyone notices. */
+const LEAST_BYTES = 256 * 2 ** 20;
+/** All files together. */
+const MOST_BYTES = 32 * 2 ** 30;
+const ALIGNMENT = 4096;
+const MAGIC = "weirpack";
+
+interface Entry {
+  name: string;
+  dtype: Dtype;
+  shape: number[];
+  offset: number;
+  bytes: number;
+}
+
+const folder = (): string => join(process.env.WEIR_HOME ?? join(homedir(), ".weir"), "packed");
+
+/** What one small matrix of a type becomes: tells layouts apart without anyone having to count versions. */
+function layoutOf(device: NativeDevice, dtype: keyof typeof DTYPES): Uint8Array {
+  const { block, bytes } = DTYPES[dtype];
+  const data = Uint8Array.from({ length: ((24 * 512) / block) * bytes }, (_, i) => (i * 131 + (i >> 7)) & 255);
+  const plain = device.buffer(dtype, [24, 512], dtype === "f32" ? new Float32Array(data.buffer) : data);
+  const packed = device.pack(plain);
+  const view = packed.view();
+  const seen = new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
+  packed.free();
+  plain.free();
+  return seen;
+}
+
+function keyOf(device: NativeDevice, checkpoint: Checkpoint, tensors: readonly Tensor[]): string {
+  const hash = createHash("sha256");
+  for (const file of checkpoint.files) {
+    const { size, mtimeMs, ino } = statSync(file);
+    hash.update(`${file} ${size} ${mtimeMs} ${ino}\n`);
+  }
+  for (const { name, dtype, shape } of tensors) hash.update(`${name} ${dtype} ${shape}\n`);
+  for (const dtype of new Set(tensors.map((tensor) => unpackedDtype(tensor.dtype))))
+    hash.update(layoutOf(device, dtype));
+  return hash.digest("hex").slice(0, 32);
+}
+
+/** The entries of a finished file, undefined where it is none. */
+function entriesOf(file: Uint8Array): Entry[] | undefined {
+  const tail = file.length - 16;
+  if (tail < 0 || new TextDecoder().decode(file.subarray(tail + 8)) !== MAGIC) return undefined;
+  const length = Number(new DataView(file.buffer, file.byteOffset + tail, 8).getBigUint64(0, true));
+  if (length > tail) return undefined;
+  try {
+    const entries = JSON.parse(new TextDecoder().decode(file.subarray(tail - length, tail))) as Entry[];
+    return entries.every(({ offset, bytes }) => offset >= 0 && offset + bytes <= tail - length) ? entries : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Removes the files that were not used for longest until `bytes` more fit, and what writers that were stopped have left. */
+function makeRoom(bytes: number): boolean {
+  mkdirSync(folder(), { recursive: true });
+  const files = readdirSync(folder()).map((name) => ({ path: join(folder(), name), ...statOf(join(folder(), name)) }));
+  const day = 24 * 3600 * 1000;
+  const kept = files.filter(({ path, mtimeMs }) => {
+    if (!path.endsWith(".partial")) return true;
+    if (Date.now() - mtimeMs > day) rmSync(path, { force: true });
+    return false;
+  });
+  kept.sort((a, b) => a.mtimeMs - b.mtimeMs);
+  let held = kept.reduce((sum, { size }) => sum + size, 0);
+  for (const { path, size } of kept) {
+    if (held + bytes <= MOST_BYTES) break;
+    rmSync(path, { force: true });
+    held -= size;
+  }
+  const { bavail, bsize } = statfsSync(folder());
+  return held + bytes <= MOST_BYTES && bavail * bsize > 3 * bytes;
+}
+const statOf = (path: string): { size: number; mtimeMs: number } => statSync(path);
+
+/** The packed weights of one model: read from their file where there is one, else written to a new one as they are made. */
+export class PackedWeights {
+  private readonly device: NativeDevice;
+  private readonly path: string;
+  private readonly file: Uint8Array | undefined;
+  private readonly entries = new Map<string, Entry>();
+  private readonly temporary: string;
+  private descriptor: number | undefined;
+  private position = 0;
+
+  /** undefined where the model is small, the disk is full or WEIR_PACKED says off. */
+  static open(device: NativeDevice, checkpoint: Checkpoint, parameters: Iterable<Tensor>): PackedWeights | undefined {
+    const tensors = [...parameters].filter(({ dtype }) => isPacked(dtype));
+    const bytes = tensors.reduce((sum, { dtype, shape }) => {
+      const { block, bytes } = DTYPES[unpackedDtype(dtype)];
+      return sum + ((shape as number[]).reduce((product, d) => product * d, 1) / block) * bytes;
+    }, 0);
+    const least = Number(process.env.WEIR_PACKED_LEAST ?? LEAST_BYTES);
+    if (process.env.WEIR_PACKED === "off" || bytes < least) return undefined;
+    try {
+      return new PackedWeights(device, join(folder(), `${keyOf(device, checkpoint, tensors)}.weights`), bytes);
+    } catch {
+      return undefined; // a folder that cannot be written to: weights are packed at every start
+    }
+  }
+
+  private constructor(device: NativeDevice, path: string, bytes: number) {
+    this.device = device;
+    this.path = path;
+    this.temporary = temporaryName(path);
+    let entries: Entry[] | undefined;
+    try {
+      this.file = mapFile(path);
+      entries = entriesOf(this.file);
+      const now = new Date();
+      utimesSync(path, now, now);
+    } catch {
+      // There is none yet.
+    }
+    if (entries) for (const entry of entries) this.entries.set(entry.name, entry);
+    else if (makeRoom(1.1 * bytes)) this.descriptor = openSync(this.temporary, "wx");
+  }
+
+  /** The tensor as it lies in the file, undefined where it must be packed. */
+  take({ name, dtype, shape }: Tensor): DeviceBuffer | undefined {
+    const entry = this.entries.get(name);
+    if (!this.file || !entry || entry.dtype !== dtype || `${entry.shape}` !== `${shape}`) return undefined;
+    try {
+      return this.device.wrap(dtype, shape as number[], this.file.subarray(entry.offset, entry.offset + entry.bytes));
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Writes what was packed. A disk that is full ends the writing, not the loading. */
+  keep({ name, dtype, shape }: Tensor, buffer: DeviceBuffer): void {
+    if (this.descriptor === undefined) return;
+    const view = buffer.view();
+    const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    this.entries.set(name, {
+      name,
+      dtype,
+      shape: [...(shape as number[])],
+      offset: this.position,
+      bytes: bytes.length,
+    });
+    this.write(bytes);
+    this.write(new Uint8Array((ALIGNMENT - (bytes.length % ALIGNMENT)) % ALIGNMENT));
+  }
+
+  private write(bytes: Uint8Array): void {
+    try {
+      for (let done = 0; done < bytes.length && this.descriptor !== undefined; )
+        done += writeSync(this.descriptor, bytes, done, Math.min(bytes.length - done, 2 ** 30));
+      this.position += bytes.length;
+    } catch {
+      this.abandon();
+    }
+  }
+
+  private abandon(): void {
+    if (this.descriptor === undefined) return;
+    closeSync(this.descriptor);
+    this.descriptor = undefined;
+    rmSync(this.temporary, { force: true });
+  }
+
+  /** All are written: the file gets its name once the disk has it, without anyone waiting. */
+  finish(): void {
+    if (this.descriptor === undefined) return;
+    const table = new TextEncoder().encode(JSON.stringify([...this.entries.values()]));
+    const tail = new Uint8Array(16);
+    new DataView(tail.buffer).setBigUint64(0, BigInt(table.length), true);
+    tail.set(new TextEncoder().encode(MAGIC), 8);
+    this.write(table);
+    this.write(tail);
+    const { descriptor } = this;
+    if (descriptor === undefined) return;
+    fsync(descriptor, (error) => {
+      if (error) return this.abandon();
+      closeSync(descriptor);
+      this.descriptor = undefined;
+      renameSync(this.temporary, this.path);
+    });
+  }
+}
