@@ -4,6 +4,9 @@
 #include "simd.h"
 #include "weir.h"
 
+/* Most tokens that a row may be restricted to; loss.ts refuses more. */
+#define WEIR_KEPT 32
+
 #define F(t) ((float *)(t)->data)
 #define I(t) ((int32_t *)(t)->data)
 
@@ -57,9 +60,23 @@ static float row_lse(const float *z, int64_t n, float s, float *mean) {
   return top + weir_log(total);
 }
 
+/* The same over the tokens a row was sampled from: kept [most], ended by -1. */
+static float kept_lse(const float *z, const int32_t *kept, int64_t most, float s, float *mean) {
+  float top = -3.0e38f, total = 0, moment = 0;
+  for (int64_t k = 0; k < most && kept[k] >= 0; k++) top = z[kept[k]] * s > top ? z[kept[k]] * s : top;
+  for (int64_t k = 0; k < most && kept[k] >= 0; k++) {
+    float d = z[kept[k]] * s - top, e = weir_exp(d);
+    total += e;
+    moment += e * d;
+  }
+  *mean = top + moment / total;
+  return top + weir_log(total);
+}
+
 WEIR_KERNEL(logprob) {
   const weir_tensor *w = c->in[1];
-  const int32_t *targets = I(c->in[2]);
+  const int32_t *targets = I(c->in[2]), *kept = c->in[3] ? I(c->in[3]) : NULL;
+  int64_t most = kept ? c->in[3]->dim[1] : 0;
   float *logp = F(c->out[0]), *lse = F(c->out[1]), *entropy = F(c->out[2]), *logits = F(c->out[3]), s = c->f[0];
   int64_t rows = c->in[0]->dim[0], width = c->in[0]->dim[1], vocab = w->dim[0], chunk = c->out[3]->dim[0];
   for (int64_t r0 = 0; r0 < rows; r0 += chunk) {
@@ -70,7 +87,8 @@ WEIR_KERNEL(logprob) {
     weir_barrier(c);
     weir_range(c, n, 1, &begin, &end);
     for (int64_t r = begin; r < end; r++) {
-      float mean, l = row_lse(logits + r * vocab, vocab, s, &mean);
+      const int32_t *of = kept && kept[(r0 + r) * most] >= 0 ? kept + (r0 + r) * most : NULL;
+      float mean, l = of ? kept_lse(logits + r * vocab, of, most, s, &mean) : row_lse(logits + r * vocab, vocab, s, &mean);
       lse[r0 + r] = l;
       logp[r0 + r] = logits[r * vocab + targets[r0 + r]] * s - l;
       entropy[r0 + r] = l - mean;
@@ -81,7 +99,8 @@ WEIR_KERNEL(logprob) {
 WEIR_KERNEL(logprob_backward) {
   const float *dlogp = F(c->in[0]), *lse = F(c->in[4]);
   const weir_tensor *w = c->in[2], *dw = c->out[0];
-  const int32_t *targets = I(c->in[3]);
+  const int32_t *targets = I(c->in[3]), *kept = c->in[5] ? I(c->in[5]) : NULL;
+  int64_t most = kept ? c->in[5]->dim[1] : 0;
   float *logits = F(c->out[2]), s = c->f[0];
   int64_t rows = c->in[1]->dim[0], width = c->in[1]->dim[1], vocab = w->dim[0], chunk = c->out[2]->dim[0];
   for (int64_t r0 = 0; r0 < rows; r0 += chunk) {
@@ -93,6 +112,15 @@ WEIR_KERNEL(logprob_backward) {
     weir_range(c, n, 1, &begin, &end);
     for (int64_t r = begin; r < end; r++) {
       float *row = logits + r * vocab, d = dlogp[r0 + r] * s;
+      const int32_t *of = kept && kept[(r0 + r) * most] >= 0 ? kept + (r0 + r) * most : NULL;
+      if (of) {
+        float slope[WEIR_KEPT];
+        for (int64_t k = 0; k < most && of[k] >= 0; k++) slope[k] = -d * weir_exp(row[of[k]] * s - lse[r0 + r]);
+        for (int64_t i = 0; i < vocab; i++) row[i] = 0;
+        for (int64_t k = 0; k < most && of[k] >= 0; k++) row[of[k]] = slope[k];
+        row[targets[r0 + r]] += d;
+        continue;
+      }
       vf scale = vf_set1(s), shift = vf_set1(lse[r0 + r]), factor = vf_set1(-d);
       for (int64_t i = 0; i < vocab; i += VF) {
         vf p = vf_exp(vf_sub(vf_mul(vf_load_n(row + i, vocab - i), scale), shift));

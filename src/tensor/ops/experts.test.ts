@@ -1,7 +1,7 @@
 // Routing, dispatch, hyper-connections, log-probabilities, optimiser steps and sampling on every device, with gradients.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { dim, Program, ProgramError, type Tensor } from "../program.ts";
+import { type Dim, dim, Program, ProgramError, type Tensor } from "../program.ts";
 import { ReferenceDevice } from "../reference.ts";
 import { checkGradients, checkOp, integers, uniform as noise } from "../testing.ts";
 import { affineSigmoid, hyperGates } from "./hyper.ts";
@@ -206,6 +206,31 @@ test("logprob equals the softmax's, in chunks, and its gradient holds", async ()
     });
     if (rows < 20) await checkGradients({ build: (program) => build(program).logp, registers: { T: rows }, inputs });
   }
+});
+
+test("logprob restricted to the tokens kept by a truncation", async () => {
+  const [rows, width, vocab, most] = [19, 8, 33, 4];
+  const targets = integers(3, rows, vocab);
+  // Row r keeps its target and r % 4 more tokens; every fifth row is not restricted.
+  const kept = Array.from({ length: rows }, (_, r) => {
+    const ids = [targets[r], ...[1, 2, 3].map((k) => (targets[r] + 5 * k) % vocab)].slice(0, 1 + (r % 4));
+    return r % 5 === 0 ? [-1, -1, -1, -1] : [...ids, ...Array(most - ids.length).fill(-1)];
+  }).flat();
+  const build = (program: Program): { logp: Tensor; lse: Tensor; entropy: Tensor } => {
+    const t = program.register("T", rows);
+    const index = (name: string, shape: Dim[], min: number): Tensor =>
+      program.input(name, "i32", shape, { min, max: vocab });
+    const x = wanted(program, "x", [dim(t), width]);
+    const w = program.param("w", "f32", [vocab, width]);
+    return logprob(x, w, index("targets", [dim(t)], 0), 0.7, index("kept", [dim(t), most], -1));
+  };
+  const inputs = { x: noise(1, rows * width, 2), w: noise(2, vocab * width, 2), targets, kept };
+  await checkOp({
+    build: (program) => Object.entries(build(program)).map(([key, tensor]) => program.output(tensor, key)),
+    registers: { T: rows },
+    inputs,
+  });
+  await checkGradients({ build: (program) => build(program).logp, registers: { T: rows }, inputs });
 });
 
 test("optimiser steps", async () => {
