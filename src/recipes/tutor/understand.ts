@@ -595,7 +595,7 @@ export function readSolution(text: string): { question?: string; steps: string[]
 const CHECKING =
   /\u9519|\u6b63\u786e\u5417|\u6838\u5bf9|\u9a8c\u8bc1|\u5ba1\u67e5|\bwrong\b|\berror\b|\bmistakes\b|\bverify\b|\bcorrect\b|\bam i right\b|\bgo wrong\b|\bget this right\b|\breview\b|\bgrade\b|\bmark\b|\u68c0\u67e5|\u6279\u6539|\u505a\u5f97?\u5bf9|\u5bf9\u5417|\u5bf9\u4e0d\u5bf9|\u54ea\u4e00\u6b65|\u54ea\u91cc\u9519|\bcheck\b|mistake|is it right|is this right|solution right|do this right|mark this|which step/i;
 
-const HINTING = /\u63d0\u793a|\u63d0\u9192|\bhint\b|\bnudge\b/i;
+const HINTING = /\u601d\u8def|\u7ebf\u7d22|\u63d0\u793a|\u63d0\u9192|\bhint\b|\bnudge\b/i;
 
 function checking(text: string): Answer | undefined {
   if (!CHECKING.test(text)) return undefined;

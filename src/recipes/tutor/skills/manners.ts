@@ -187,6 +187,11 @@ const refuse = manner("refuse", 3.5, (rng, s, language) => {
 
 const HINT: Templates = {
   zh: [
+    "[我想要|我需要|来|求|可以给|能给我|麻烦给][一个|个|一点|点][提示|思路|线索][吗|][?|:|,|。]{q}",
+    "{q}[,|。| ][我需要|来|求|想要|可以给我|告诉我][一个|个|一点|点][提示|思路|线索][吗?|。|]",
+    "{q}[,|。][怎么入手|从哪里入手|第一步怎么做|先做什么|该怎么开始]?[只要提示|给个提示|不要答案,提示一下]",
+    "[只给提示|只给思路|只提示|不要答案|别直接给答案,给提示][:|。|,]{q}",
+    "[卡住了|我卡住了|想不出来],[给个提示|提示一下|给点思路和提示]:{q}",
     "[给我一个提示|给个提示|给我提示|提示一下|给点提示|请给我一个提示|能给个提示吗|只要提示][:|,|。|: ]{q}",
     "{q}[,| |。][给我一个提示|给个提示|给我提示|提示一下|只给提示|请给个提示|能提示一下吗][|。|?]",
     "[不要告诉我答案|别说答案|先别说答案|不要直接给答案],[给我一个提示|给个提示|提示我一下|只要提示][:|:]{q}",
@@ -195,6 +200,11 @@ const HINT: Templates = {
     "#我想自己做,稍微提醒我一下:{q}",
   ],
   en: [
+    "[I'd like|I would like|I want|Please give me|Could I get|May I have|Can I get|Could you give me|Show me][ ][a hint|one hint|a small hint|some hint|a hint only][: | for |. |; | on ]{q}",
+    "{q}[. |; | - |, ][I only want a hint|Could I have a hint?|Can you hint?|Please hint|Any hint?|hint?|a small hint please|Please give a hint][|.]",
+    "[I'm stuck|I am stuck|I don't know how to start|I can't begin][, |. |: ][give me a hint|a hint please|any hint?|hint please][: |; |. ]{q}",
+    "{q}[. |; ][How do I start?|What should I do first?|Where do I begin?] [Only a hint.|Just a hint, please.|A hint will do.]",
+    "[Without the answer|Without telling the result|Not the answer], [give me a hint|only a hint please|just hint][: |; ]{q}",
     "[Give me a hint|give me a hint|A hint please|Hint please|Just a hint|I need a hint|Can I have a hint|Can you give me a hint|Hint][: |, |. |; ]{q}",
     "{q}[ |. |, |; ][Give me a hint|give me a hint|just a hint please|hint please|only a hint|can I get a hint?|a hint, please][|.]",
     "[Do not tell me the answer|Don't tell me the answer|No answer please|Don't give the answer], [just a hint|give me a hint|only a hint][: |; ]{q}",
@@ -299,6 +309,38 @@ const HINTS: Readonly<Record<string, Readonly<Record<Language, string>>>> = {
   points24: {
     zh: "提示:先拿出一个数,想想剩下的数要凑成几。",
     en: "Hint: set one number aside and ask what the others must make.",
+  },
+  "fraction-of": {
+    zh: "提示:先除以分母,再乘分子。",
+    en: "Hint: divide by the denominator first, then multiply by the numerator.",
+  },
+  ratio: {
+    zh: "提示:先求一共有几份,或者把前后两项同时除以它们的最大公因数。",
+    en: "Hint: count the parts in all, or divide both sides by their greatest common divisor.",
+  },
+  "matrix-vector": {
+    zh: "提示:每一行和向量对应相乘,再相加。",
+    en: "Hint: multiply each row with the vector entry by entry and add.",
+  },
+  determinant3: {
+    zh: "提示:按一行展开,每个数乘它的余子式,注意正负号。",
+    en: "Hint: expand along a row, each entry times its minor, and mind the signs.",
+  },
+  combinations: {
+    zh: "提示:先想一想顺序要不要紧,再写出连乘的式子。",
+    en: "Hint: ask whether the order matters, then write the product of the choices.",
+  },
+  probability: {
+    zh: "提示:先数一共有多少种情况,再数符合要求的有多少种。",
+    en: "Hint: count all cases first, then the cases that fit.",
+  },
+  "sum-product": {
+    zh: "提示:从小的数开始,试一试哪两个数的和对,再看它们的积。",
+    en: "Hint: try pairs with the right sum, starting small, and look at their products.",
+  },
+  puzzle: {
+    zh: "提示:按条件从小到大一个一个地试。",
+    en: "Hint: try the candidates one after another, from small to large.",
   },
   average: {
     zh: "提示:先求总和,再除以个数。",
