@@ -52,10 +52,35 @@ test("inspect --config counts published models exactly, without weights", async 
   assert.match(text.out, /cache per token +35136 elements, 70272 bytes/);
   const json = JSON.parse((await weir("inspect", "--config", path, "--json")).out);
   assert.equal(json.parameters.active, 37_552_282_624);
+  for (const [name, model] of Object.entries(published)) {
+    writeFileSync(path, JSON.stringify(model.config));
+    const report = JSON.parse((await weir("inspect", "--config", path, "--json")).out);
+    assert.equal(report.parameters.total, model.total, name);
+  }
   writeFileSync(path, '{"model_type":"deepseek_v3","vocab_size":-1}');
   const bad = await weir("inspect", "--config", path);
   assert.equal(bad.code, 1);
   assert.match(bad.errors, /vocab_size: must be a whole number/);
+});
+
+test("inspect --program prints what computes a published model, without weights", async () => {
+  const path = join(folder, "program.json");
+  for (const [name, first] of [
+    ["DeepSeek-V3", "embedding"],
+    ["DeepSeek-V4-Flash", "embedding"],
+  ]) {
+    writeFileSync(path, JSON.stringify(published[name].config));
+    const { code, out, errors } = await weir("inspect", "--config", path, "--program", "serve");
+    assert.equal(code, 0, errors);
+    assert.match(out, /register T <= 256/);
+    assert.match(out, new RegExp(`\\n +0 .* = ${first}\\(model.embed_tokens.weight, ids\\)`));
+    assert.match(out, /paged_attention\(.*\n(.*\n)*.* arena \d+ bytes/);
+  }
+  const directory = join(folder, "printed");
+  writeHuggingFace(directory, smallModel("deepseek_v3"), { dtype: "F32" });
+  assert.match((await weir("inspect", directory, "--program", "draft")).out, /model\.layers\.2\.eh_proj\.weight/);
+  assert.match((await weir("inspect", directory, "--program", "train")).out, /state grad\.lm_head\.weight/);
+  assert.match((await weir("inspect", directory, "--program", "x")).errors, /none of serve, train, draft/);
 });
 
 test("convert writes GGUF and a directory again; inspect shows both and what is missing", async () => {

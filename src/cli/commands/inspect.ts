@@ -1,22 +1,29 @@
 // `weir inspect`: what a model is, from its files or its configuration alone.
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { parseConfigText } from "../../checkpoint/config.ts";
+import { type ModelConfig, parseConfigText } from "../../checkpoint/config.ts";
 import type { CheckpointReport, ConfigReport } from "../../checkpoint/inspect.ts";
 import { inspectCheckpoint, inspectConfig } from "../../checkpoint/inspect.ts";
 import { openCheckpoint } from "../../checkpoint/model-directory.ts";
+import { buildInference, type InferenceOptions } from "../../model/inference.ts";
+import { buildDraft } from "../../model/mtp.ts";
+import { buildTraining } from "../../model/training.ts";
+import { printProgram } from "../../tensor/print.ts";
 import type { Command } from "../command.ts";
 import { UsageError } from "../command.ts";
 import { formatBytes } from "../progress.ts";
 
 const usage = `Usage: weir inspect PATH [--tensors] [--json]
        weir inspect --config CONFIG.JSON [--json]
+       weir inspect PATH | --config CONFIG.JSON --program serve|train|draft
 
 Shows architecture, parameters (total and active per token), cache bytes per token, tensors, tokenizer and chat template of a model
 directory or GGUF file. With --config the shapes are derived from the configuration alone, without weights.
 
   --tensors   list every tensor with type and shape
   --json      print one JSON object
+  --program   print the instructions that compute the model: serving, training, or drafting with its prediction module; barriers
+              between threads are marked |, temporaries stand with their place in the arena
 `;
 
 const billions = (n: number): string =>
@@ -63,6 +70,24 @@ const print = (lines: [string, string][]): void => {
   for (const [name, value] of lines) console.log(`${name.padEnd(20)} ${value.replace(/\p{C}/gu, "?")}`);
 };
 
+/** The printed program of this kind. Its sizes bound registers and buffers and are an example; nothing is allocated. */
+function listing(config: ModelConfig, kind: string): string {
+  const serving: InferenceOptions = {
+    maxRows: 256,
+    maxSampled: 16,
+    maxSequences: 16,
+    maxPositions: 1024,
+    pageSize: 16,
+    pages: 256,
+    cacheDtype: "bf16",
+    dtypeOf: () => "f32",
+  };
+  if (kind === "serve") return printProgram(buildInference(config, serving).program);
+  if (kind === "draft") return printProgram(buildDraft(config, serving).program);
+  if (kind === "train") return printProgram(buildTraining(config, { maxTokens: 256, maxPositions: 256 }).program);
+  throw new UsageError(`--program ${kind} is none of serve, train, draft`);
+}
+
 const command: Command = {
   summary: "show what a model is: architecture, sizes, tensors, tokenizer",
   usage,
@@ -70,11 +95,21 @@ const command: Command = {
     const { values, positionals } = parseArgs({
       args,
       allowPositionals: true,
-      options: { config: { type: "string" }, json: { type: "boolean" }, tensors: { type: "boolean" } },
+      options: {
+        config: { type: "string" },
+        json: { type: "boolean" },
+        tensors: { type: "boolean" },
+        program: { type: "string" },
+      },
     });
     if (values.config !== undefined) {
       if (positionals.length > 0) throw new UsageError("give a PATH or --config, not both");
-      const report = inspectConfig(parseConfigText(readFileSync(values.config, "utf8"), values.config));
+      const config = parseConfigText(readFileSync(values.config, "utf8"), values.config);
+      if (values.program) {
+        console.log(listing(config, values.program));
+        return 0;
+      }
+      const report = inspectConfig(config);
       if (values.json) console.log(JSON.stringify(report, null, 2));
       else print(configLines(report));
       return 0;
@@ -82,6 +117,10 @@ const command: Command = {
     if (positionals.length !== 1) throw new UsageError("give one PATH, or --config CONFIG.JSON");
     const checkpoint = openCheckpoint(positionals[0]);
     try {
+      if (values.program) {
+        console.log(listing(checkpoint.config, values.program));
+        return 0;
+      }
       const report = inspectCheckpoint(checkpoint);
       const list = values.tensors ? checkpoint.tensorNames.map((name) => checkpoint.info(name)) : undefined;
       if (values.json) console.log(JSON.stringify({ ...report, list }, null, 2));
