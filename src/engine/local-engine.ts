@@ -3,6 +3,8 @@
 import { createHash } from "node:crypto";
 import { fillServingWindows } from "../model/serving-windows.ts";
 import type { StreamDecoder, Tokenizer } from "../text/tokenizer.ts";
+import { type Adapter, type BaseWeights, loadAdapter } from "./adapters.ts";
+import { DiskCache, type DiskCacheOptions } from "./disk-cache.ts";
 import type { ServedModel } from "./model.ts";
 import { ALTERNATIVES } from "./model.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -36,6 +38,10 @@ export interface LocalEngineOptions {
   weightsHash?: string;
   /** Where guesses about the next tokens come from (drafters.ts); absent: every token has a step of its own. */
   drafters?: readonly Drafter[];
+  /** Where prefixes are kept across restarts; absent: in memory only. */
+  diskCache?: DiskCacheOptions;
+  /** The base weights, for merging adapters; absent: none can be loaded. */
+  baseWeights?: () => BaseWeights;
 }
 
 interface Stream {
@@ -59,6 +65,9 @@ export class LocalEngine implements Engine {
   readonly speculation: Speculation | undefined;
   private readonly options: LocalEngineOptions;
   private readonly streams = new Map<Sequence, Stream>();
+  private readonly adapters = new Map<string, Adapter>();
+  /** Parents of adapters' first pages; −1 is the base's. */
+  private nextRoot = -2;
   private looping = false;
   private closed = false;
   private promptTokens = 0;
@@ -71,6 +80,7 @@ export class LocalEngine implements Engine {
     this.options = options;
     if (options.drafters) this.speculation = new Speculation(options.drafters);
     this.scheduler = new Scheduler(served, this.speculation);
+    if (options.diskCache) this.scheduler.disk = new DiskCache(served, this.identity(), options.diskCache);
     const { config } = served;
     this.model = {
       name: options.name,
@@ -85,6 +95,17 @@ export class LocalEngine implements Engine {
       weightBytes: served.weightBytes,
       cacheBytesPerToken: served.cacheBytesPerToken,
     };
+  }
+
+  private get weightsHash(): string {
+    return this.options.weightsHash ?? createHash("sha256").update(this.options.name).digest("hex");
+  }
+
+  /** All that the bits of a cached page depend on besides its tokens. */
+  private identity(): string {
+    const { device, options, weightBytes } = this.served;
+    const machine = device.description.replace(/, \d+ threads?$/, "");
+    return JSON.stringify([VERSION, this.weightsHash, weightBytes, machine, options.cacheDtype, options.pageSize]);
   }
 
   submit(request: GenerateRequest): AsyncIterable<EngineEvent> {
@@ -140,6 +161,7 @@ export class LocalEngine implements Engine {
       const own = tokenizer ? tokenizer.special.eot : this.served.config.eosTokenIds;
       for (const id of own) if (id < this.served.config.vocabSize) ends.add(id);
     }
+    const adapter = request.adapter === undefined ? undefined : this.adapterNamed(request.adapter);
     const endOfThinking = tokenizer?.idOf(this.options.endOfThinking ?? "</think>");
     const sequences = Array.from({ length: n }, (_, index) => {
       const decoder = tokenizer?.streamDecoder({ skipSpecial: false }) ?? noText;
@@ -154,8 +176,10 @@ export class LocalEngine implements Engine {
         endOfThinking,
         decoder,
         mask,
+        ...(adapter && { adapter }),
       });
     });
+    if (adapter) adapter.users += n;
     const stream: Stream = {
       events: [],
       wake: undefined,
@@ -234,8 +258,7 @@ export class LocalEngine implements Engine {
     }
     for (const id of request.stopTokens ?? [])
       if (!(id >= 0 && id < vocabSize)) refuse("stopTokens", `there is no token ${id}`);
-    if (request.adapter !== undefined)
-      throw new EngineError("unknown_adapter", `no adapter named ${request.adapter} is loaded`, "adapter");
+    if (request.adapter !== undefined) this.adapterNamed(request.adapter);
   }
 
   private cancel(stream: Stream): void {
@@ -250,6 +273,7 @@ export class LocalEngine implements Engine {
     stream.events.push(...events);
     this.completionTokens += events.length;
     if (sequence.finished && this.streams.delete(sequence)) {
+      this.release(sequence.plan.adapter);
       stream.events.push({
         type: "finish",
         index: sequence.plan.index,
@@ -295,10 +319,9 @@ export class LocalEngine implements Engine {
       sampling: { ...sampling, logitBias: sampling?.logitBias && [...sampling.logitBias] },
       grammar,
     };
-    const hash = this.options.weightsHash ?? createHash("sha256").update(this.options.name).digest("hex");
     return {
       weir: VERSION,
-      weightsHash: hash,
+      weightsHash: this.weightsHash,
       device: this.served.device.description,
       seed: sequences[0].plan.seed,
       prompt: Array.from(prompt),
@@ -324,6 +347,7 @@ export class LocalEngine implements Engine {
         this.scheduler.remove(sequence);
         sequence.cancel("error");
         this.streams.delete(sequence);
+        this.release(sequence.plan.adapter);
         stream.failure = failure;
         stream.done = true;
         stream.wake?.();
@@ -424,20 +448,52 @@ export class LocalEngine implements Engine {
   weightsChanged(parameters: Parameters<ServedModel["absorb"]>[0]): void {
     this.served.absorb(parameters);
     this.scheduler.pool.clear();
+    // Its keys name the weights that were.
+    this.scheduler.disk = undefined;
   }
 
-  async loadAdapter(name: string): Promise<void> {
-    throw new EngineError("unknown_adapter", `adapter ${name}: this engine loads no adapters yet`, "adapter");
+  private adapterNamed(name: string): Adapter {
+    const adapter = this.adapters.get(name);
+    if (!adapter) throw new EngineError("unknown_adapter", `no adapter named ${name} is loaded`, "adapter");
+    return adapter;
   }
 
+  /** Loads a PEFT LoRA directory under a name. @throws EngineError `adapter_mismatch`, `invalid_parameter` for a name in use. */
+  async loadAdapter(name: string, path: string): Promise<void> {
+    if (this.closed) throw new EngineError("closed", "the engine is closed");
+    if (this.adapters.has(name))
+      throw new EngineError(
+        "invalid_parameter",
+        `an adapter named ${name} is loaded already; unload it first`,
+        "adapter",
+      );
+    const base = this.options.baseWeights?.();
+    if (!base) throw new EngineError("adapter_mismatch", "this engine was opened without its base weights", "adapter");
+    try {
+      this.adapters.set(name, loadAdapter(this.served, base, { name, directory: path, root: this.nextRoot-- }));
+    } finally {
+      base.close?.();
+    }
+  }
+
+  /** No new request may name it; those that do so already go on with it. */
   async unloadAdapter(name: string): Promise<void> {
-    throw new EngineError("unknown_adapter", `no adapter named ${name} is loaded`, "adapter");
+    const adapter = this.adapterNamed(name);
+    this.adapters.delete(name);
+    adapter.retired = true;
+    if (adapter.users === 0) adapter.free();
+  }
+
+  private release(adapter: Adapter | undefined): void {
+    if (adapter && --adapter.users === 0 && adapter.retired) adapter.free();
   }
 
   async close(): Promise<void> {
     if (this.closed) return;
     for (const stream of new Set(this.streams.values())) this.cancel(stream);
     this.closed = true;
+    await this.scheduler.disk?.settled();
+    for (const adapter of this.adapters.values()) adapter.free();
     this.served.free();
   }
 }

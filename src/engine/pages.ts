@@ -3,7 +3,7 @@
 
 interface CachedPage {
   page: number;
-  /** The page before it in its sequence, or −1. */
+  /** The page before it in its sequence; for the first a negative number, one for each set of weights. */
   parent: number;
   tokens: Int32Array;
 }
@@ -79,10 +79,13 @@ export class PagePool {
       ?.find((entry) => entry.parent === parent && entry.tokens.every((token, i) => token === tokens[i]));
   }
 
-  /** The cached pages that hold the longest prefix of `tokens` in full pages, at most `limit` tokens; they are held from now on. */
-  match(tokens: Int32Array, limit: number): number[] {
+  /**
+   * The cached pages that hold the longest prefix of `tokens` in full pages, at most `limit` tokens, among those computed with the
+   * weights of `root`; they are held from now on.
+   */
+  match(tokens: Int32Array, limit: number, root = -1): number[] {
     const pages: number[] = [];
-    let parent = -1;
+    let parent = root;
     for (let at = 0; at + this.pageSize <= limit; at += this.pageSize) {
       const entry = this.find(parent, tokens.subarray(at, at + this.pageSize));
       if (!entry) break;

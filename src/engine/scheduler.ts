@@ -2,6 +2,8 @@
 // are taken as sequences grow; when none are left the youngest sequence steps back and is computed again later. The results of a
 // sequence do not depend on any of this: each row's bits depend on its own tokens only.
 import { fillServingWindows, resumeAt } from "../model/serving-windows.ts";
+import type { Adapter } from "./adapters.ts";
+import { BLOCK_PAGES, type DiskCache } from "./disk-cache.ts";
 import type { ServedModel } from "./model.ts";
 import { ALTERNATIVES } from "./model.ts";
 import { PagePool } from "./pages.ts";
@@ -47,6 +49,8 @@ export class Scheduler {
   readonly pool: PagePool;
   readonly waiting: Sequence[] = [];
   readonly running: Sequence[] = [];
+  /** Keeps prefixes across restarts; absent: memory only. */
+  disk: DiskCache | undefined;
   prefixHits = 0;
   prefixQueries = 0;
   private readonly freeSlots: number[];
@@ -83,10 +87,11 @@ export class Scheduler {
   }
 
   private stepBack(sequence: Sequence): void {
+    this.keep(sequence);
     this.pool.release(sequence.pages);
     sequence.pages.length = 0;
     sequence.published = 0;
-    sequence.lastPublished = -1;
+    sequence.lastPublished = sequence.root;
     sequence.computed = 0;
     sequence.cached = 0;
     this.freeSlots.push(sequence.slot);
@@ -110,10 +115,12 @@ export class Scheduler {
       const tokens = Int32Array.from(sequence.tokens);
       // The last token is always computed: its logits are needed. So are all of a prompt whose tokens are to be scored.
       const scored = sequence.unscored > 0;
-      const pages = this.pool.match(tokens, scored ? 0 : tokens.length - 1);
+      const limit = scored ? 0 : tokens.length - 1;
+      const pages = this.pool.match(tokens, limit, sequence.root);
+      this.restore(sequence, tokens, pages, limit);
       sequence.pages.push(...pages);
       sequence.published = pages.length;
-      sequence.lastPublished = pages.length > 0 ? pages[pages.length - 1] : -1;
+      sequence.lastPublished = pages.length > 0 ? pages[pages.length - 1] : sequence.root;
       sequence.cached = pages.length * this.pool.pageSize;
       sequence.computed = resumeAt(this.model.config, sequence.cached);
       if (sequence.generated === 0) {
@@ -127,6 +134,39 @@ export class Scheduler {
         table[sequence.slot * width + i] = page;
       });
       this.running.push(sequence);
+    }
+  }
+
+  /** Lengthens a found prefix by blocks from disk, as far as there are pages that nobody needs now. */
+  private restore(sequence: Sequence, tokens: Int32Array, pages: number[], limit: number): void {
+    const { disk, pool } = this;
+    if (!disk) return;
+    for (const [block, key] of disk.keys(tokens.subarray(0, limit), sequence.plan.adapter?.hash).entries()) {
+      const end = (block + 1) * BLOCK_PAGES;
+      if (pages.length >= end) continue;
+      if (pool.available < end - pages.length + this.running.length + 1) return;
+      const payload = disk.load(key);
+      if (!payload) return;
+      while (pages.length < end) {
+        const page = pool.take() as number;
+        disk.fill(payload, pages.length - block * BLOCK_PAGES, page);
+        const at = pages.length * pool.pageSize;
+        const parent = pages.length > 0 ? pages[pages.length - 1] : sequence.root;
+        pool.publish(page, parent, tokens.slice(at, at + pool.pageSize));
+        pages.push(page);
+      }
+    }
+  }
+
+  /** Saves the whole blocks of a sequence that is about to give its pages back. */
+  private keep(sequence: Sequence): void {
+    const { disk, pool } = this;
+    if (!disk) return;
+    const tokens = Int32Array.from(sequence.tokens.slice(0, Math.min(sequence.computed, sequence.tokens.length)));
+    for (const [block, key] of disk.keys(tokens, sequence.plan.adapter?.hash).entries()) {
+      const first = block * BLOCK_PAGES;
+      if ((first + BLOCK_PAGES) * pool.pageSize <= sequence.cached) continue;
+      disk.save(key, sequence.pages.slice(first, first + BLOCK_PAGES));
     }
   }
 
@@ -219,7 +259,14 @@ export class Scheduler {
       return [];
     }
     const began = performance.now();
-    const outputs = this.compute(runs);
+    const groups = new Map<Adapter | undefined, RowRun[]>();
+    for (const entry of runs) {
+      const { adapter } = entry.sequence.plan;
+      const group = groups.get(adapter);
+      if (group) group.push(entry);
+      else groups.set(adapter, [entry]);
+    }
+    const outputs = [...groups].flatMap(([adapter, group]) => this.compute(group, adapter));
     if (runs.every(({ count }) => count === 1)) {
       const rows = runs.reduce((sum, { draft }) => sum + 1 + (draft?.tokens.length ?? 0), 0);
       this.speculation?.measured(rows, performance.now() - began);
@@ -227,8 +274,8 @@ export class Scheduler {
     return outputs;
   }
 
-  /** One run of the model over these rows. */
-  private compute(runs: readonly RowRun[]): StepOutput[] {
+  /** One run of the model, with one adapter or none, over these rows. */
+  private compute(runs: readonly RowRun[], adapter: Adapter | undefined): StepOutput[] {
     const { run } = this.model;
     const { pageSize } = this.pool;
     const view = (name: string): Int32Array => run.buffer(name).view() as Int32Array;
@@ -282,7 +329,7 @@ export class Scheduler {
       from,
       count: count + (draft?.tokens.length ?? 0),
     }));
-    run.run({ T: rows, R: at, ...fillServingWindows(this.model.windows, run, chunks) });
+    (adapter?.run ?? run).run({ T: rows, R: at, ...fillServingWindows(this.model.windows, run, chunks) });
     for (const { sequence, count } of runs) {
       sequence.computed += count;
       this.publish(sequence);

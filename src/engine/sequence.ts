@@ -1,6 +1,7 @@
 // One completion in progress: its tokens, where its keys lie, what it has been asked for and what it has said so far. It decides
 // when it is finished; when it runs is the scheduler's decision.
 import type { StreamDecoder } from "../text/tokenizer.ts";
+import type { Adapter } from "./adapters.ts";
 import type { FinishReason, GenerateRequest, TokenEvent, TokenLogprob } from "./types.ts";
 
 /** What masks tokens for a completion: a compiled grammar's state (engine/grammar). */
@@ -28,6 +29,7 @@ export interface SequencePlan {
   endOfThinking: number | undefined;
   decoder: StreamDecoder;
   mask: TokenMask | null;
+  adapter?: Adapter;
 }
 
 export class Sequence {
@@ -43,7 +45,7 @@ export class Sequence {
   readonly pages: number[] = [];
   /** Pages published so far and the last of them, the parent of the next. */
   published = 0;
-  lastPublished = -1;
+  lastPublished: number;
   /** Row of the page table while running. */
   slot = -1;
   finished: FinishReason | undefined;
@@ -58,9 +60,15 @@ export class Sequence {
 
   constructor(plan: SequencePlan) {
     this.plan = plan;
+    this.lastPublished = this.root;
     this.tokens = Array.from(plan.prompt);
     this.thinking = plan.request.startsInThinking ?? false;
     if (plan.request.promptLogprobs) this.promptLogprobs.push([{ id: plan.prompt[0], logprob: Number.NaN }]);
+  }
+
+  /** The parent of its first page: adapters have prefixes of their own. */
+  get root(): number {
+    return this.plan.adapter?.root ?? -1;
   }
 
   get generated(): number {

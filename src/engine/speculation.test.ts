@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { seeded, smallTokenizer } from "../text/text.fixture.ts";
 import { GrammarText, PromptLookup } from "./drafters.ts";
 import { compileGrammar } from "./grammar/compile.ts";
-import { bitsOf, idsOf, randomEngine } from "./random-model.fixture.ts";
+import { bitsOf, guessAlways, idsOf, randomEngine } from "./random-model.fixture.ts";
 import type { Sequence } from "./sequence.ts";
 import { type Drafter, Speculation } from "./speculation.ts";
 import type { EngineEvent, GenerateRequest } from "./types.ts";
@@ -32,14 +32,6 @@ class Guesser implements Drafter {
   }
 }
 
-/** A clock-free stand-in: guessing always pays. */
-function eager(engine: ReturnType<typeof randomEngine>): void {
-  const { speculation } = engine;
-  assert.ok(speculation);
-  for (let rows = 1; rows < 80; rows++) for (let i = 0; i < 3; i++) speculation.measured(rows, 1);
-  speculation.measured = () => {};
-}
-
 const tokensOf = (events: readonly EngineEvent[], index: number): EngineEvent[] =>
   events.filter((event) => event.type === "token" && event.index === index);
 
@@ -65,7 +57,7 @@ test("guesses, right and wrong, leave the bits of every answer alone", async () 
   for (const drafters of [[new PromptLookup()], [new Guesser(idsOf(wanted[0]))]]) {
     for (const options of [{}, { cacheTokens: 256, maxRows: 24 }]) {
       const engine = randomEngine({ ...options, drafters });
-      eager(engine);
+      guessAlways(engine);
       const got = engine.generateAll(requests);
       got.forEach((events, i) => {
         assert.equal(bitsOf(events), bitsOf(wanted[i]), `request ${i}`);
@@ -94,7 +86,7 @@ test("right guesses save runs of the model", async () => {
       sequences.map(({ generated }, i) => idsOf(wanted).slice(generated, generated + most[i])),
   };
   const engine = randomEngine({ drafters: [oracle] });
-  eager(engine);
+  guessAlways(engine);
   let runs = 0;
   const { run } = engine.served;
   const original = run.run.bind(run);
@@ -118,7 +110,7 @@ test("sampled answers have the model's own distribution: chi-square of the secon
     propose: (sequences, most) => sequences.map((_, i) => [7, 7].slice(0, most[i])),
   };
   const engine = randomEngine({ drafters: [guess], maxSequences: 64 });
-  eager(engine);
+  guessAlways(engine);
   const prompt = [4, 9, 3];
   const first = 7;
   const counts = new Map<number, number>();
@@ -264,7 +256,7 @@ test("forced stretches: fewer runs, the same bits, guesses or none", async () =>
       [false, [new GrammarText(), new PromptLookup()]],
     ] as const) {
       const engine = randomEngine({ ...options, ...(drafters && { drafters }) });
-      if (drafters) eager(engine);
+      if (drafters) guessAlways(engine);
       let runs = 0;
       const { run } = engine.served;
       const original = run.run.bind(run);
