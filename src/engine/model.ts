@@ -84,12 +84,37 @@ function storageOf(
 /** What a device that works on memory of this process can do beside the rest. */
 const inPlace = (device: Device): device is NativeDevice => device.name === "native";
 
-/** Stored bytes as what a device copies: its elements where it counts in elements, the bytes themselves else. */
+/** Stored bytes as what a device takes: its elements where it counts in elements, the bytes themselves else. */
 function elementsOf(dtype: Dtype, bytes: Uint8Array): Float32Array | Int32Array | Uint8Array {
   if (dtype !== "f32" && dtype !== "i32") return bytes;
   const own = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
-  const Elements = dtype === "f32" ? Float32Array : Int32Array;
-  return new Elements(own.buffer, own.byteOffset, own.byteLength / 4);
+  const [buffer, count] = [own.buffer as ArrayBuffer, own.byteLength / 4];
+  return dtype === "f32"
+    ? new Float32Array(buffer, own.byteOffset, count)
+    : new Int32Array(buffer, own.byteOffset, count);
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const out = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
+/** A buffer of these values, where they lie if the device can use them there. */
+function bufferOf(
+  device: Device,
+  dtype: Dtype,
+  shape: number[],
+  values: Float32Array | Int32Array | Uint8Array,
+): DeviceBuffer {
+  // loadParameter gives floats for i32 tensors too; those must be converted.
+  const same = values instanceof Int32Array === (dtype === "i32");
+  if (!inPlace(device) || !same) return device.buffer(dtype, shape, values);
+  return device.wrap(dtype, shape, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
 }
 
 /** A buffer with this parameter's values, in the dtype the program wants. Stored bytes are used where they lie. */
@@ -101,19 +126,11 @@ function loadWeight(device: Device, checkpoint: Checkpoint, tensor: Tensor): Dev
   let plain: DeviceBuffer;
   if (form?.dtype === dtype) {
     const parts = form.names.map((name) => checkpoint.raw(name).read());
-    const bytes = parts.length === 1 ? parts[0] : new Uint8Array(Buffer.concat(parts));
-    const aligned = bytes.byteOffset % 4 === 0 || (dtype !== "f32" && dtype !== "i32");
-    plain =
-      inPlace(device) && aligned
-        ? device.wrap(dtype, shape, bytes)
-        : device.buffer(dtype, shape, elementsOf(dtype, bytes));
+    plain = bufferOf(device, dtype, shape, elementsOf(dtype, parts.length === 1 ? parts[0] : joined(parts)));
   } else {
     const values = loadParameter(checkpoint, tensor.name, shape);
-    plain = device.buffer(
-      dtype,
-      shape,
-      dtype === "f32" || dtype === "i32" ? values : quantize(dtype.toUpperCase() as WritableType, values),
-    );
+    const counted = dtype === "f32" || dtype === "i32";
+    plain = bufferOf(device, dtype, shape, counted ? values : quantize(dtype.toUpperCase() as WritableType, values));
   }
   if (!packing) return plain;
   const packed = device.pack(plain);
