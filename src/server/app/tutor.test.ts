@@ -36,6 +36,14 @@ test("a wrong step is found and explained in the language asked for; the answer 
   assert.deepEqual([right.correct, right.steps.every((step) => step.right)], [true, true]);
 });
 
+test("an answer without a box is praised when its last number is right, and never called wrong", () => {
+  const mark = (answer: string) => tutor.mark("17×3+4 等于多少？", { working: "17*3=51", answer }, "zh").correct;
+  assert.equal(mark("答案是 **55**。"), true);
+  assert.equal(mark("答案见上。"), undefined);
+  assert.equal(mark("先得 51。"), undefined);
+  assert.equal(mark("\\boxed{54}"), false);
+});
+
 test("hostile working is answered, never thrown at", () => {
   for (const working of ["", "((((((", "9".repeat(5000), "1/0=1", "\0\u2028", `${"1+".repeat(5000)}1=2`])
     assert.ok(tutor.mark(working, { working, answer: working }, "zh").steps.length >= 0);

@@ -73,14 +73,18 @@ function mark(question: string, solution: { working: string; answer: string }, l
     return { text, right: ok, ...(explanation ? { explanation: explanation[language] } : {}) };
   });
   const understood = understand(question);
-  const result = boxes(solution.answer)?.at(-1) ?? solution.working.trim().split("\n").at(-1)?.split("=").at(-1);
-  if (!understood || result === undefined || result.trim() === "") return { steps };
+  if (!understood) return { steps };
   const expected = expectedOf(understood.answer);
-  return {
-    steps,
-    correct: matches(understood.answer, result.trim()),
-    ...(expected === undefined ? {} : { expected }),
-  };
+  const told = expected === undefined ? {} : { expected };
+  const right = (result: string): boolean => matches(understood.answer, result.trim());
+  const boxed = boxes(solution.answer)?.at(-1);
+  if (boxed !== undefined) return { steps, correct: right(boxed), ...told };
+  const last = solution.working.trim().split("\n").at(-1)?.split("=").at(-1);
+  if (solution.answer.trim() === "")
+    return last === undefined || last.trim() === "" ? { steps } : { steps, correct: right(last), ...told };
+  // A sentence without a box: which of its numbers is meant as the answer is a guess, good enough to praise and not to blame.
+  const said = solution.answer.match(/-?\d+(?:[.,/]\d+)*%?/g)?.at(-1);
+  return said !== undefined && right(said) ? { steps, correct: true, ...told } : { steps };
 }
 
 export function createTutor(): Tutor {

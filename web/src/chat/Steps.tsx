@@ -12,7 +12,7 @@ export function Steps({ marks, own = false }: { marks: TutorMarks; own?: boolean
   const answer =
     marks.correct === undefined || (own && !marks.correct) ? "" : marks.correct ? words.answerRight : words.answerWrong;
   const expected =
-    !own && marks.correct === false && marks.expected !== undefined ? `${words.expected}: ${marks.expected}` : "";
+    !own && marks.correct === false && marks.expected !== undefined ? words.expected(marks.expected) : "";
   return (
     <div className="steps">
       <ol>

@@ -70,7 +70,7 @@ export default function Usage({ onMenu }: { onMenu(): void }) {
                 <th className="align-right">{words.usagePrompt}</th>
                 <th className="align-right">{words.usageCompletion}</th>
                 <th className="align-right">{words.usageTime}</th>
-                <td />
+                <td className="bar-cell" />
               </tr>
             </thead>
             <tbody>

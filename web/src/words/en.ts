@@ -123,7 +123,7 @@ export const en = {
   nothingChecked: "There was no step to check. Write one equation per line.",
   answerRight: "The answer is right.",
   answerWrong: "The answer is wrong.",
-  expected: "Expected",
+  expected: (value: string) => `Expected: ${value}`,
   noTutor: "This server has no tutor model.",
   models: "Models",
   modelState: { unloaded: "Not loaded", loading: "Loading…", loaded: "Loaded" },

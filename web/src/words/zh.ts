@@ -122,7 +122,7 @@ export const zh: Words = {
   nothingChecked: "没有可检查的步骤。请每行写一个等式。",
   answerRight: "答案正确。",
   answerWrong: "答案错误。",
-  expected: "应为",
+  expected: (value: string) => `应为：${value}`,
   noTutor: "此服务器没有助教模型。",
   models: "模型",
   modelState: { unloaded: "未加载", loading: "加载中…", loaded: "已加载" },
