@@ -54,7 +54,12 @@ interface Stream {
   started: number;
   firstStep: number;
   left: number;
+  /** Place in the queue that it was last told. */
+  position: number;
 }
+
+/** How often waiting requests hear their positions, in milliseconds. */
+const TELL_EVERY_MS = 250;
 
 const noText: StreamDecoder = { push: () => "", end: () => "" };
 
@@ -68,12 +73,14 @@ export class LocalEngine implements Engine {
   private readonly adapters = new Map<string, Adapter>();
   /** Parents of adapters' first pages; −1 is the base's. */
   private nextRoot = -2;
+  /** When waiting requests were last told their positions. */
+  private toldAt = 0;
   private looping = false;
   private closed = false;
   private promptTokens = 0;
   private completionTokens = 0;
-  /** Milliseconds per generated token, smoothed, for wait estimates. */
-  private pace = 5;
+  /** Milliseconds that an answer takes from its first step to its end, smoothed, for wait estimates. */
+  private serviceMs = 1000;
 
   constructor(served: ServedModel, options: LocalEngineOptions) {
     this.served = served;
@@ -190,22 +197,30 @@ export class LocalEngine implements Engine {
       started: performance.now(),
       firstStep: 0,
       left: n,
+      position: 0,
     };
     this.promptTokens += prompt.length;
-    const position = this.scheduler.waiting.length + this.scheduler.running.length;
-    if (position >= this.served.options.maxSequences) {
-      stream.events.push({
-        type: "queued",
-        position: position - this.served.options.maxSequences + 1,
-        estimatedWaitMs: Math.round(this.pace * 100),
-      });
-    }
     for (const sequence of sequences) {
       this.streams.set(sequence, stream);
       this.scheduler.add(sequence);
     }
+    this.tellPosition(stream);
     if (Number.isFinite(queue)) this.loop();
     return stream;
+  }
+
+  /** Says how many places before its turn a request is, when that has changed and there is no free place for it. */
+  private tellPosition(stream: Stream): void {
+    const { waiting, running } = this.scheduler;
+    const { maxSequences } = this.served.options;
+    const ahead = waiting.indexOf(stream.sequences[0]);
+    if (ahead < 0 || running.length + ahead < maxSequences || stream.position === ahead + 1) return;
+    stream.position = ahead + 1;
+    // Places become free at the rate at which running answers end.
+    const estimatedWaitMs = Math.round(((ahead + 1) * this.serviceMs) / maxSequences);
+    stream.events.push({ type: "queued", position: ahead + 1, estimatedWaitMs });
+    stream.wake?.();
+    stream.wake = undefined;
   }
 
   private grammarMask(grammar: Grammar): TokenMask {
@@ -289,6 +304,7 @@ export class LocalEngine implements Engine {
           ...(stream.request.promptLogprobs && { promptLogprobs }),
         });
         stream.done = true;
+        if (stream.firstStep > 0) this.serviceMs += 0.1 * (performance.now() - stream.firstStep - this.serviceMs);
       }
     }
     if (events.length > 0 || stream.done) {
@@ -353,7 +369,13 @@ export class LocalEngine implements Engine {
         stream.wake?.();
       }
     }
-    this.pace += 0.05 * (performance.now() - begin - this.pace);
+    if (this.scheduler.waiting.length > 0 && begin - this.toldAt > TELL_EVERY_MS) {
+      this.toldAt = begin;
+      for (const sequence of this.scheduler.waiting) {
+        const stream = this.streams.get(sequence);
+        if (stream) this.tellPosition(stream);
+      }
+    }
   }
 
   private loop(): void {

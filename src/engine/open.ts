@@ -12,6 +12,8 @@ import { chatFormatFor } from "../text/chat/select.ts";
 import { ggufVocabulary, tokenizerFromGguf } from "../text/gguf.ts";
 import { loadTokenizer } from "../text/load.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import type { DiskCacheOptions } from "./disk-cache.ts";
+import { GrammarText, PromptLookup } from "./drafters.ts";
 import { compileGrammar } from "./grammar/compile.ts";
 import { LocalEngine } from "./local-engine.ts";
 import { type ModelOptions, ServedModel } from "./model.ts";
@@ -19,6 +21,10 @@ import { type ModelOptions, ServedModel } from "./model.ts";
 export interface OpenOptions extends ModelOptions, DeviceOptions {
   /** Requests that may wait. */
   queue?: number;
+  /** False: no tokens are guessed ahead. They are otherwise, wherever that has been measured to save time. */
+  guess?: boolean;
+  /** Where prefixes are kept across restarts; absent: in memory only. */
+  diskCache?: DiskCacheOptions;
 }
 
 /** Tokenizer and chat format of a checkpoint. Throws where it has no vocabulary. */
@@ -109,6 +115,9 @@ export async function openModel(
       compileGrammar,
       queue: options.queue,
       weightsHash: identity,
+      ...(options.guess !== false && { drafters: [new GrammarText(), new PromptLookup()] }),
+      ...(options.diskCache && { diskCache: options.diskCache }),
+      baseWeights: () => openCheckpoint(path),
     });
     return { engine, tokenizer, chat };
   } finally {

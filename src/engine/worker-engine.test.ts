@@ -24,6 +24,11 @@ test("a worker answers, cancels, refuses and closes", async () => {
     for await (const _ of engine.submit({ prompt: [] }));
   }, EngineError);
   assert.equal((await engine.embed([[5, 6, 7]])).length, 1);
+  await assert.rejects(
+    engine.loadAdapter("x", "models/none"),
+    (error) => error instanceof EngineError && error.code === "adapter_mismatch" && error.field === "adapter",
+  );
+  await assert.rejects(engine.unloadAdapter("x"), EngineError);
   await engine.close();
 });
 

@@ -22,6 +22,8 @@ export type ToWorker =
   | { type: "submit"; id: number; request: GenerateRequest }
   | { type: "cancel"; id: number }
   | { type: "embed"; id: number; inputs: (number[] | Int32Array)[]; pooling: "mean" | "last" | undefined }
+  | { type: "loadAdapter"; id: number; name: string; path: string }
+  | { type: "unloadAdapter"; id: number; name: string }
   | { type: "close" };
 
 export type FromWorker =
@@ -157,17 +159,22 @@ export class WorkerEngine implements Engine {
     };
   }
 
-  async embed(inputs: (number[] | Int32Array)[], pooling?: "mean" | "last"): Promise<Float32Array[]> {
-    const id = this.next++;
-    const entry = this.send({ type: "embed", id, inputs, pooling });
+  /** Waits for the answer to a message that has one. */
+  private async call(message: Extract<ToWorker, { id: number }>): Promise<Waiting> {
+    const entry = this.send(message);
     while (!entry.done) {
       await new Promise<void>((resolve) => {
         entry.wake = resolve;
       });
     }
-    this.waiting.delete(id);
+    this.waiting.delete(message.id);
     if (entry.failure) throw errorOf(entry.failure);
-    return entry.vectors as Float32Array[];
+    return entry;
+  }
+
+  async embed(inputs: (number[] | Int32Array)[], pooling?: "mean" | "last"): Promise<Float32Array[]> {
+    const { vectors } = await this.call({ type: "embed", id: this.next++, inputs, pooling });
+    return vectors as Float32Array[];
   }
 
   /** As of at most a fifth of a second ago. */
@@ -175,12 +182,12 @@ export class WorkerEngine implements Engine {
     return this.latest;
   }
 
-  async loadAdapter(name: string): Promise<void> {
-    throw new EngineError("unknown_adapter", `adapter ${name}: this engine loads no adapters yet`, "adapter");
+  async loadAdapter(name: string, path: string): Promise<void> {
+    await this.call({ type: "loadAdapter", id: this.next++, name, path });
   }
 
   async unloadAdapter(name: string): Promise<void> {
-    throw new EngineError("unknown_adapter", `no adapter named ${name} is loaded`, "adapter");
+    await this.call({ type: "unloadAdapter", id: this.next++, name });
   }
 
   async close(): Promise<void> {

@@ -50,6 +50,13 @@ try {
         .embed(message.inputs, message.pooling)
         .then((vectors) => post({ type: "vectors", id: message.id, vectors }))
         .catch((error) => post({ type: "failed", id: message.id, failure: failureOf(error) }));
+    else if (message.type === "loadAdapter" || message.type === "unloadAdapter")
+      (message.type === "loadAdapter"
+        ? engine.loadAdapter(message.name, message.path)
+        : engine.unloadAdapter(message.name)
+      )
+        .then(() => post({ type: "done", id: message.id }))
+        .catch((error) => post({ type: "failed", id: message.id, failure: failureOf(error) }));
     else
       void engine.close().then(() => {
         post({ type: "closed" });
