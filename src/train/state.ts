@@ -4,6 +4,7 @@
 import { CheckpointError } from "../checkpoint/errors.ts";
 import { openSafetensors, readTensor, writeSafetensors } from "../checkpoint/safetensors.ts";
 import type { DeviceBuffer } from "../tensor/device.ts";
+import type { Parameters } from "./parameters.ts";
 import type { Trainer } from "./trainer.ts";
 
 /** JSON-serialisable facts that a stage needs beside the tensors. */
@@ -41,7 +42,13 @@ export function saveState(
 }
 
 /** Reads the weights of a state into a trainer of the same shape, whatever its optimiser; moments and step stay as they are. */
-export function loadParameters(path: string, trainer: Trainer): void {
+export function loadParameters(
+  path: string,
+  trainer: {
+    parameters: Parameters;
+    built: { context: { constants: ReadonlyMap<string, unknown> } };
+  },
+): void {
   const stored = openSafetensors(path);
   for (const [name, buffer] of Object.entries(trainer.parameters)) {
     if (trainer.built.context.constants.has(name)) continue;

@@ -48,7 +48,9 @@ where it was when the same command is given again. Stages: ${STAGES.filter((stag
                         instead of the preset's (s: ${BUDGETS.s.pretrain}, ${BUDGETS.s.coldStart}, ${BUDGETS.s.rl.steps}, ${BUDGETS.s.rejection.steps}, ${BUDGETS.s.scenario.steps})
   --problems N          test problems per class and set at the end, and per class after each stage
   --control C           ${CONTROLS.join(", ")}: what the run is to be compared with
-  --from DIR            the run whose cold start a control of reinforcement learning (random-reward, sft-only) begins with
+  --from DIR            the run whose cold start a control of reinforcement learning begins with (all but dense)
+  --teacher DIR         the run that teaches, for distill-sequences and distill-logits
+  --tokenizer FILE      a tokenizer.json to use instead of training one (a student needs its teacher's)
 
 compare says how much better the first runs are than the second ones, problem by problem, with 95 % intervals; give the same seeds in
 the same order on both sides.`,
@@ -63,6 +65,8 @@ the same order on both sides.`,
         init: { type: "string" },
         control: { type: "string" },
         from: { type: "string" },
+        teacher: { type: "string" },
+        tokenizer: { type: "string" },
         again: { type: "boolean", default: false },
         ...Object.fromEntries(COUNTS.map((name) => [name, { type: "string" as const }])),
       },
@@ -100,7 +104,8 @@ the same order on both sides.`,
       scenario: { ...standard.scenario, steps: count("scenario-steps") ?? standard.scenario.steps },
       evaluation: problems ? { between: problems, final: problems } : standard.evaluation,
     };
-    const text = (name: "init" | "from"): string | undefined => values[name] as string | undefined;
+    const text = (name: "init" | "from" | "teacher" | "tokenizer"): string | undefined =>
+      values[name] as string | undefined;
     let bar: { what: string; progress: Progress } | undefined;
     const end = (): void => {
       bar?.progress.end();
@@ -116,6 +121,8 @@ the same order on both sides.`,
         control,
         from: text("from"),
         init: text("init"),
+        teacher: text("teacher"),
+        tokenizer: text("tokenizer"),
         budget,
       },
       (report) => {

@@ -5,6 +5,7 @@ import { cpus } from "node:os";
 import { dirname, join } from "node:path";
 import type { ModelConfig } from "../../checkpoint/config.ts";
 import { countParameters } from "../../checkpoint/tensors.ts";
+import { buildTraining } from "../../model/training.ts";
 import type { Device } from "../../tensor/device.ts";
 import { openDevice } from "../../tensor/devices.ts";
 import { r1Format } from "../../text/chat/v3.ts";
@@ -12,7 +13,9 @@ import type { Conversation } from "../../text/conversation.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 import { exportModel } from "../../train/export.ts";
 import type { OptimizerConfig } from "../../train/optimizer.ts";
+import { makeParameters } from "../../train/parameters.ts";
 import { SamplerPool } from "../../train/sampler.ts";
+import { Scorer } from "../../train/scorer.ts";
 import { loadParameters } from "../../train/state.ts";
 import { Trainer } from "../../train/trainer.ts";
 import { type MixtureOptions, mixture, problems, skillWeights } from "../tutor/mixture.ts";
@@ -21,6 +24,7 @@ import { random } from "../tutor/random.ts";
 import { skill } from "../tutor/registry.ts";
 import { prompts, TASK_KINDS, type TaskKind, withinReach } from "../tutor/rewards.ts";
 import { tokenizerFrom, trainTokenizer } from "./corpus.ts";
+import { distillByLogits } from "./distill.ts";
 import { type Asked, evaluate, measurePassAtK, type PassAtK, passRates, problemsOf } from "./evaluate.ts";
 import { type LearnOptions, type LearnPoint, type Learnt, learn } from "./learn.ts";
 import { BUDGETS, type Budget, type PresetName, SHAPES, shapeConfig } from "./presets.ts";
@@ -35,7 +39,7 @@ import {
   writeRecord,
 } from "./record.ts";
 import { type ReinforcePoint, reinforce } from "./reinforce.ts";
-import { mixed, only, rejectionSample } from "./rejection.ts";
+import { again, mixed, only, rejectionSample } from "./rejection.ts";
 import { writeReport } from "./report.ts";
 
 const SUPERVISED: OptimizerConfig = {
@@ -78,6 +82,10 @@ export interface RecipeOptions {
   from?: string;
   /** A training state whose weights pretraining starts from; its tokenizer.json lies beside it. */
   init?: string;
+  /** A tokenizer.json to use instead of training one: a student must have its teacher's. */
+  tokenizer?: string;
+  /** The run whose model teaches, for the controls of distillation. */
+  teacher?: string;
   /** Instead of the preset's. */
   budget?: Partial<Budget>;
 }
@@ -107,28 +115,37 @@ export class Recipe {
     this.seed = options.seed ?? 1;
     this.budget = { ...BUDGETS[options.preset], ...options.budget };
     const control = options.control ?? null;
-    this.config = shapeConfig(SHAPES[options.preset], control === "dense");
     const { directory } = options;
     const found = readRecord(directory);
+    const base = options.from === undefined ? undefined : readRecord(options.from);
+    const vocab =
+      found?.vocab ??
+      base?.vocab ??
+      (options.tokenizer
+        ? tokenizerFrom(JSON.parse(readFileSync(options.tokenizer, "utf8"))).vocabSize
+        : SHAPES[options.preset].vocab);
+    this.config = shapeConfig({ ...SHAPES[options.preset], vocab }, control === "dense");
     if (found && (found.preset !== options.preset || found.seed !== this.seed || found.control !== control))
       throw new Error(
         `${directory} holds a run of preset ${found.preset}, seed ${found.seed}${found.control ? `, control ${found.control}` : ""}; give another directory`,
       );
-    const forks = control === "random-reward" || control === "sft-only";
+    const forks = control !== null && control !== "dense";
     if (forks && !options.from) throw new Error(`control ${control} needs the run that it is compared with (from)`);
     if (options.from) {
-      const base = readRecord(options.from);
-      if (!forks) throw new Error("from is for the controls random-reward and sft-only");
+      if (!forks) throw new Error("from is for controls of reinforcement learning and distillation");
       if (!base?.stages["reasoning-rl"] || base.preset !== options.preset || base.seed !== this.seed)
         throw new Error(
           `${options.from} is no run of preset ${options.preset}, seed ${this.seed}, that has done its reasoning-rl`,
         );
     }
+    if (control?.startsWith("distill") && !options.teacher && !found?.stages.distill)
+      throw new Error(`control ${control} needs the run that teaches (teacher)`);
     mkdirSync(directory, { recursive: true });
     const { total, active } = countParameters(this.config);
     this.record = found ?? {
       recipe: "r1",
       preset: options.preset,
+      vocab,
       seed: this.seed,
       control,
       from: options.from ?? null,
@@ -145,7 +162,8 @@ export class Recipe {
     const { control } = this.record;
     if (control === "random-reward") return ["reasoning-rl", "export"];
     if (control === "sft-only") return ["more-sft", "export"];
-    return STAGES.filter((stage) => stage !== "more-sft");
+    if (control?.startsWith("distill")) return ["distill", "export"];
+    return STAGES.filter((stage) => stage !== "more-sft" && stage !== "distill");
   }
 
   done(stage: Stage): boolean {
@@ -181,7 +199,9 @@ export class Recipe {
           ? await this.supervised(stage)
           : stage === "rejection-sft"
             ? await this.rejection()
-            : await this.reinforcement(stage);
+            : stage === "distill"
+              ? await this.distillation()
+              : await this.reinforcement(stage);
       this.finish(stage, { seconds: (performance.now() - began) / 1000, ...facts });
     }
     if (this.record.evaluations[stage]) return;
@@ -238,7 +258,7 @@ export class Recipe {
 
   /** Where the weights lie that a stage begins with. */
   private before(stage: Stage): string {
-    if (this.record.from && (stage === "reasoning-rl" || stage === "more-sft"))
+    if (this.record.from && ["reasoning-rl", "more-sft", "distill"].includes(stage))
       return join(this.record.from, "cold-start.safetensors");
     const trained: Stage[] = ["pretrain", "cold-start", "reasoning-rl", "rejection-sft", "scenario-rl"];
     return this.state(trained[trained.indexOf(stage) - 1]);
@@ -249,10 +269,13 @@ export class Recipe {
     loadParameters(path, trainer);
   }
 
-  private sampler(trainer: Trainer): { asked: Asked; sampler: SamplerPool } {
-    const { positions } = SHAPES[this.options.preset];
+  private sampler({ config, parameters }: Pick<Trainer, "config" | "parameters">): {
+    asked: Asked;
+    sampler: SamplerPool;
+  } {
+    const positions = config.maxPositionEmbeddings;
     const json = this.tokenizerJson();
-    const sampler = new SamplerPool(this.config, json, trainer.parameters, {
+    const sampler = new SamplerPool(config, json, parameters, {
       workers: this.device!.threads,
       model: { context: positions, cacheTokens: 32 * positions, maxSequences: 64 },
     });
@@ -270,21 +293,16 @@ export class Recipe {
 
   /** The last stage of the plan that trains and has run. */
   private latest(): Stage {
-    const trained = this.plan.filter((stage) => this.record.stages[stage] && existsSync(this.state(stage)));
-    const last = trained.pop();
-    if (!last) throw new Error(`${this.options.directory} holds no trained model yet; run the stage pretrain first`);
-    return last;
+    return latestStage(this.options.directory, this.record);
   }
 
   private tokenizerStage(): void {
     const began = performance.now();
-    const { init, preset } = this.options;
-    const beside = init === undefined ? undefined : join(dirname(init), "tokenizer.json");
-    if (beside !== undefined && !existsSync(beside))
-      throw new Error(`${beside} is missing: a state is of use only with the tokenizer that it was trained with`);
-    const text = beside
-      ? readFileSync(beside, "utf8")
-      : JSON.stringify(trainTokenizer(SHAPES[preset].vocab, this.seed));
+    const { init, tokenizer } = this.options;
+    const given = tokenizer ?? (init === undefined ? undefined : join(dirname(init), "tokenizer.json"));
+    if (given !== undefined && !existsSync(given))
+      throw new Error(`${given} is missing: weights are of use only with the tokenizer that they were trained with`);
+    const text = given ? readFileSync(given, "utf8") : JSON.stringify(trainTokenizer(this.config.vocabSize, this.seed));
     writeAtomic(this.path("tokenizer.json"), text);
     this.finish("tokenizer", { seconds: (performance.now() - began) / 1000, flops: 0 });
   }
@@ -331,14 +349,7 @@ export class Recipe {
         promptWeight: 0,
       });
     }
-    if (stage === "more-sft") {
-      const { asked, sampler } = this.sampler(trainer);
-      this.record.passAtK = {
-        before: readRecord(this.record.from!)?.passAtK.before,
-        after: await this.passAtK(asked),
-      };
-      await sampler.close();
-    }
+    if (stage === "more-sft") await this.measureAfter(trainer);
     trainer.free();
     return { flops: learnt.flops, learnt, ...(stage === "pretrain" && init ? { init } : {}) };
   }
@@ -384,6 +395,97 @@ export class Recipe {
     });
     trainer.free();
     return { flops: flops + learnt.flops, learnt, sampled: { problems: asks, answers, kept: kept.length } };
+  }
+
+  /** A larger model's answers or probabilities instead of reinforcement, on the same tasks, at the student's same arithmetic. */
+  private async distillation(): Promise<Omit<StageRecord, "seconds">> {
+    const { budget, seed } = this;
+    const stage = "distill";
+    const run = this.options.teacher!;
+    const taught = readRecord(run);
+    if (!taught) throw new Error(`${run} is no run of this recipe; give the teacher's run directory`);
+    const own = JSON.stringify(this.tokenizerJson());
+    if (JSON.stringify(JSON.parse(readFileSync(join(run, "tokenizer.json"), "utf8"))) !== own)
+      throw new Error(
+        `${run} has another tokenizer than the student; make the student with the teacher's tokenizer.json`,
+      );
+    const shape = SHAPES[taught.preset];
+    const config = shapeConfig({ ...shape, vocab: taught.vocab }, taught.control === "dense");
+    const sizes = { maxTokens: Math.max(4096, budget.stepTokens), maxPositions: shape.positions };
+    const { context } = buildTraining(config, { ...sizes, backward: false });
+    const parameters = makeParameters(this.device!, context, { seed });
+    loadParameters(join(run, `${latestStage(run, taught)}.safetensors`), { parameters, built: { context } });
+    const base = readRecord(this.record.from!)!.stages["reasoning-rl"]!.reinforced!;
+    const logits = this.record.control === "distill-logits";
+    const trainer = this.trainer(logits ? "reinforced" : "supervised");
+    this.load(this.before(stage), trainer);
+    let found: Omit<StageRecord, "seconds">;
+    if (logits) {
+      const { asked, sampler } = this.sampler(trainer);
+      const teacher = new Scorer(this.device!, config, parameters, sizes);
+      const { prompts: count, samples, lr } = budget.rl;
+      const distilled = await distillByLogits(
+        trainer,
+        teacher,
+        sampler,
+        asked.tokenizer,
+        prompts(this.kinds(), `reasoning-rl ${seed}`),
+        {
+          flops: base.flops,
+          prompts: count,
+          samples,
+          lr,
+          maxTokens: asked.maxTokens,
+          seed: seed * 31 + 3,
+          state: this.state(stage),
+          saveEvery: 5,
+        },
+        ({ share }) => this.report({ stage, what: "learn", share }),
+      );
+      teacher.free();
+      await sampler.close();
+      found = { flops: distilled.flops, distilled, teacher: { run, flops: distilled.teacherFlops } };
+    } else {
+      const { asked, sampler } = this.sampler({ config, parameters });
+      const sampled = await rejectionSample(
+        asked,
+        prompts(this.kinds(), `distill ${seed}`),
+        {
+          directory: this.path("samples"),
+          problems: budget.rejection.problems,
+          samples: budget.rejection.samples,
+          seed: seed * 1000,
+        },
+        (n, of) => this.report({ stage, what: "sample", share: n / of }),
+      );
+      await sampler.close();
+      if (sampled.kept.length === 0) throw new Error(`the teacher ${run} solves none of the student's tasks`);
+      const learnt = this.learn(stage, trainer, again(sampled.kept, seed), {
+        steps: this.equalSteps(),
+        lr: SUPERVISED.lr / 4,
+        schedule: { kind: "linear", warmupSteps: 5, floor: 0.02 },
+        promptWeight: 0,
+      });
+      const { problems: asks, answers, flops, kept } = sampled;
+      found = {
+        flops: learnt.flops,
+        learnt,
+        sampled: { problems: asks, answers, kept: kept.length },
+        teacher: { run, flops },
+      };
+    }
+    for (const buffer of Object.values(parameters)) buffer.free();
+    await this.measureAfter(trainer);
+    trainer.free();
+    return found;
+  }
+
+  /** pass@k of a control's model, beside that of the cold start it began with. */
+  private async measureAfter(trainer: Trainer): Promise<void> {
+    const { asked, sampler } = this.sampler(trainer);
+    const before = readRecord(this.record.from!)?.passAtK.before;
+    this.record.passAtK = { before, after: await this.passAtK(asked) };
+    await sampler.close();
   }
 
   /** The kinds of tasks that reinforcement learning works on; a control has those of the run it is compared with. */
@@ -486,6 +588,15 @@ export class Recipe {
     writeReport(this.options.directory, this.record);
     this.finish("report", { seconds: (performance.now() - began) / 1000, flops: 0 });
   }
+}
+
+/** The last stage of a run whose model is there. Throws Error where there is none. */
+function latestStage(directory: string, record: RecipeRecord): Stage {
+  const last = STAGES.filter(
+    (stage) => record.stages[stage] && existsSync(join(directory, `${stage}.safetensors`)),
+  ).pop();
+  if (!last) throw new Error(`${directory} holds no trained model yet; run the stage pretrain first`);
+  return last;
 }
 
 /** The kinds of tasks that a corpus has, manners left out. */

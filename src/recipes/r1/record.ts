@@ -2,18 +2,20 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TaskKind } from "../tutor/rewards.ts";
+import type { Distilled } from "./distill.ts";
 import type { Evaluation, PassAtK } from "./evaluate.ts";
 import type { Learnt } from "./learn.ts";
 import type { PresetName } from "./presets.ts";
 import type { Reinforced } from "./reinforce.ts";
 
-/** In their order. `more-sft` is the control's: supervised learning in place of reinforcement. */
+/** In their order. `more-sft` and `distill` are controls': what they do in place of reinforcement. */
 export const STAGES = [
   "tokenizer",
   "pretrain",
   "cold-start",
   "reasoning-rl",
   "more-sft",
+  "distill",
   "rejection-sft",
   "scenario-rl",
   "evaluate",
@@ -22,8 +24,11 @@ export const STAGES = [
 ] as const;
 export type Stage = (typeof STAGES)[number];
 
-/** What a run is compared with: rewards that know nothing, a dense model of equal active size, supervised learning of equal compute. */
-export const CONTROLS = ["random-reward", "dense", "sft-only"] as const;
+/**
+ * What a run is compared with: rewards that know nothing, a dense model of equal active size, and in place of reinforcement, at equal
+ * arithmetic of the model that learns: more supervised learning, a larger teacher's right answers, a larger teacher's probabilities.
+ */
+export const CONTROLS = ["random-reward", "dense", "sft-only", "distill-sequences", "distill-logits"] as const;
 export type Control = (typeof CONTROLS)[number];
 
 export interface StageRecord {
@@ -32,6 +37,9 @@ export interface StageRecord {
   flops: number;
   learnt?: Learnt;
   reinforced?: Reinforced;
+  distilled?: Distilled;
+  /** Distillation: the teacher's run, and its arithmetic, which is in no other figure. */
+  teacher?: { run: string; flops: number };
   /** Rejection sampling: problems asked, answers sampled, answers kept. */
   sampled?: { problems: number; answers: number; kept: number };
   /** Starting state of pretraining, where one was given. */
@@ -41,6 +49,8 @@ export interface StageRecord {
 export interface RecipeRecord {
   recipe: "r1";
   preset: PresetName;
+  /** Size of the vocabulary: the preset's, or that of the tokenizer that was given. */
+  vocab: number;
   seed: number;
   control: Control | null;
   /** The run whose stages before the control's own are used. */

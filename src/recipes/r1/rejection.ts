@@ -88,13 +88,17 @@ export function* mixed(
   const rng = random(`rejection ${seed}`);
   const manners = mixture(only(corpus, ["manners"]) ?? corpus, `manners ${seed}`);
   const general = mixture(corpus, `general ${seed}`);
-  let order: readonly Conversation[] = [];
-  let next = 0;
+  const own = kept.length > 0 ? again(kept, seed) : undefined;
   for (;;) {
     const mark = rng.next();
-    if (mark < 0.4 && kept.length > 0) {
-      if (next === order.length) [order, next] = [rng.shuffle(kept), 0];
-      yield order[next++];
-    } else yield mark < 0.6 ? manners.next().value : general.next().value;
+    if (mark < 0.4 && own) yield own.next().value;
+    else yield mark < 0.6 ? manners.next().value : general.next().value;
   }
+}
+
+/** Conversations over and over, in a new order every time round. Throws RangeError for none. */
+export function* again(conversations: readonly Conversation[], seed: number): Generator<Conversation, never> {
+  if (conversations.length === 0) throw new RangeError("there are no conversations to learn from");
+  const rng = random(`again ${seed}`);
+  for (;;) yield* rng.shuffle(conversations);
 }
