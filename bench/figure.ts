@@ -20,6 +20,8 @@ export type Report = (figure: Figure) => void;
 
 /** What the command line asks of suites that have such choices; others ignore it. */
 export interface SuiteOptions {
+  /** Print where the time goes instead of figures, where the suite can. */
+  profile?: boolean;
   /** One case alone. */
   only?: string;
   rounds?: number;

@@ -1,4 +1,4 @@
-// npm run bench -- SUITE… [--json] [--only CASE] [--rounds N] [--keep FOLDER] [--large]: runs bench/suites/SUITE.ts and prints a table, or one JSON line per figure. A figure that falls
+// npm run bench -- SUITE… [--json] [--only CASE] [--rounds N] [--keep FOLDER] [--large] [--profile]: runs bench/suites/SUITE.ts and prints a table, or one JSON line per figure. A figure that falls
 // short of its need is marked; that is a finding, not a failure: the exit code tells only whether the suites ran.
 import { globSync } from "node:fs";
 import { basename } from "node:path";
@@ -13,6 +13,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: "string" },
     keep: { type: "string" },
     large: { type: "boolean" },
+    profile: { type: "boolean" },
   },
 });
 const known = globSync("suites/*.ts", { cwd: import.meta.dirname })
@@ -23,7 +24,7 @@ const wrong = positionals.filter((name) => !known.includes(name));
 if (positionals.length === 0 || wrong.length > 0) {
   if (wrong.length > 0) console.error(`bench: no suite ${wrong.join(", ")}`);
   console.error(
-    `usage: npm run bench -- SUITE… [--json] [--only CASE] [--rounds N]; suites: ${known.join(", ") || "none yet"}`,
+    `usage: npm run bench -- SUITE… [--json] [--only CASE] [--rounds N] [--profile]; suites: ${known.join(", ") || "none yet"}`,
   );
   process.exit(2);
 }

@@ -27,15 +27,17 @@ function operations({ op, inputs, outputs }: Instruction, registers: Record<stri
   if (/^(grouped_|head_)?linear(_dx)?$/.test(op.name)) return 2 * size(0) * last(outputs[0].shape);
   if (/^(grouped_|head_)?linear_dw$/.test(op.name)) return 2 * size(0) * last(inputs[1]!.shape);
   if (op.name === "matmul") {
-    const out = elements(outputs[0].shape, registers);
-    const [rows, columns] = outputs[0].shape.slice(-2) as number[];
-    // a holds batch·m·k elements, the result batch·m·n.
-    return 2 * out * ((size(0) * columns) / out) * (rows > 0 ? 1 : 0);
+    // a holds batch·m·k elements; each meets n columns.
+    return 2 * size(0) * last(outputs[0].shape);
   }
   if (op.name === "logprob") return 2 * size(0) * (inputs[1]!.shape[0] as number);
   if (op.name === "logprob_backward") return 6 * size(1) * (inputs[2]!.shape[0] as number);
   return 0;
 }
+
+/** Floating-point operations of all matrix products of one run; attention, whose work its shapes do not tell, is not among them. */
+export const programOperations = (program: Program, registers: Record<string, number>): number =>
+  program.instructions.reduce((sum, instruction) => sum + operations(instruction, registers), 0);
 
 /**
  * One line per kind of instruction, the dearest first, from seconds as Executable.profile gives them for `runs` runs at `registers`;
