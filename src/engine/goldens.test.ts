@@ -15,6 +15,7 @@ import {
 } from "../checkpoint/models.fixture.ts";
 import { openSafetensors, readTensor } from "../checkpoint/safetensors.ts";
 import { writeHuggingFace } from "../checkpoint/write-model.ts";
+import { TAKE_BACK } from "../model/serving-windows.ts";
 import { withTorchTies } from "../model/torch-ties.fixture.ts";
 import type { Device } from "../tensor/device.ts";
 import { NativeDevice } from "../tensor/native.ts";
@@ -22,6 +23,8 @@ import { ReferenceDevice } from "../tensor/reference.ts";
 import { WasmDevice } from "../tensor/wasm.ts";
 import { LocalEngine } from "./local-engine.ts";
 import { type ModelOptions, ServedModel } from "./model.ts";
+import { guessAlways } from "./random-model.fixture.ts";
+import { type Drafter, MOST_AHEAD } from "./speculation.ts";
 import type { EngineEvent, GenerateRequest } from "./types.ts";
 
 const root = "../shared/goldens";
@@ -124,3 +127,36 @@ for (const family of ["deepseek_v32", "deepseek_v4"]) {
       device.close();
     }));
 }
+
+test("deepseek_v4: guesses, right and wrong ones, leave the tokens and the windows' state as they are", () => {
+  assert.ok(MOST_AHEAD <= TAKE_BACK, "more guesses than a sequence can take back");
+  inFolderOf("deepseek_v4", (folder) => {
+    const random = randomNumbers(8);
+    const prompt = Array.from({ length: 30 }, () => Math.floor(random() * 40));
+    const request = { prompt, maxTokens: 60, ignoreEos: true, sampling: { temperature: 0.7, seed: 3 } };
+    const device = new NativeDevice({ threads: 1 });
+    const wanted = open(device, folder).generateAll([request])[0];
+    const answer = idsOf(wanted);
+    // Guesses what comes, with one mistake that moves: every length of a wrong guess occurs.
+    let asked = 0;
+    const drafter: Drafter = {
+      source: "test",
+      prior: 0.9,
+      propose: (sequences, most) =>
+        sequences.map(({ generated }, i) => {
+          const guess = answer.slice(generated, generated + most[i]);
+          const wrong = asked++ % (MOST_AHEAD + 1);
+          return guess.map((id, k) => (k === wrong ? (id + 1) % 40 : id));
+        }),
+    };
+    const checkpoint = openCheckpoint(folder);
+    const sizes = { context: 96, cacheTokens: 384, maxRows: 128, maxSequences: 4 };
+    const served = new ServedModel(device, checkpoint.config, { checkpoint }, sizes);
+    const engine = new LocalEngine(served, { name: folder, drafters: [drafter] });
+    guessAlways(engine);
+    assert.equal(bitsOf(engine.generateAll([request])[0]), bitsOf(wanted));
+    assert.ok(asked > 3 && asked < 50, `${asked} rounds of guesses`);
+    checkpoint.close();
+    device.close();
+  });
+});

@@ -6,7 +6,7 @@ import { type Dim, dim, type Program, ProgramError, type Register, type Tensor }
 import type { CompressionInputs } from "./context.ts";
 
 /** Tokens that a sequence may take back after they ran (rejected drafts) without losing what their windows need. */
-const TAKE_BACK = 16;
+export const TAKE_BACK = 16;
 
 /**
  * An entry belongs to the page of its window's last token: pages hold whole windows (`pageSize` entries each), or a window spans
