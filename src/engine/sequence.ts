@@ -114,10 +114,11 @@ export class Sequence {
     const { request, stopTokens, endOfThinking, decoder, mask } = this.plan;
     this.tokens.push(id);
     if (this.firstTokenAt === 0) this.firstTokenAt = performance.now();
+    if (this.masked) mask?.accept(id);
     if (this.thinking) {
       if (id === endOfThinking) this.thinking = false;
       else this.reasoningTokens++;
-    } else if (mask) mask.accept(id);
+    }
     const ends = stopTokens.has(id);
     const event: TokenEvent = {
       type: "token",

@@ -284,6 +284,22 @@ test("forced stretches: fewer runs, the same bits, guesses or none", async () =>
   }
 });
 
+test("a grammar that holds from the first token on is followed through the thinking too", async () => {
+  const engine = randomEngine({ vocabSize: tokenizer.vocabSize, tokenizer, compileGrammar });
+  const [events] = engine.generateAll([
+    {
+      prompt: [5, 6],
+      startsInThinking: true,
+      grammarAfterThinking: false,
+      grammar: { type: "regex", pattern: "[ab]{3}" },
+      maxTokens: 20,
+      sampling: { seed: 2 },
+    },
+  ]);
+  assert.match(tokensOf(events, 0).map((event) => (event.type === "token" ? event.text : "")).join(""), /^[ab]{3}$/);
+  await engine.close();
+});
+
 test("a thinking budget that is used up ends the thinking without a run of its own", async () => {
   const end = tokenizer.special.eos as number;
   const options = { vocabSize: tokenizer.vocabSize, tokenizer, endOfThinking: tokenizer.tokenOf(end) };
