@@ -38,6 +38,8 @@ export interface TrainingOptions {
   hidden?: boolean;
   /** Read the expert choice of every MoE layer from inputs `routes.LAYER` i32 [T, K] instead of making it. */
   givenRoutes?: boolean;
+  /** Restrict each row's distribution to at most so many tokens, as the input `kept` i32 [T, K] says (tensor/ops/loss.ts). */
+  keptTokens?: number;
   /**
    * Read the indexer's choice of every sparse-attention layer from inputs `selections.LAYER` i32 [T, top_k], and keep what it would
    * be made from as outputs `indexer.LAYER.q`, `.w`, `.k`.
@@ -115,11 +117,13 @@ export interface TrainingRows {
   starts: ArrayLike<number>;
   targets: ArrayLike<number>;
   weights: ArrayLike<number>;
+  /** With `keptTokens`: the tokens of each row's distribution, −1 after the last; absent: all rows have all. */
+  kept?: ArrayLike<number>;
 }
 
 /** Writes rows, and every index that follows from them, into the inputs of a compiled training program; returns its registers. */
 export function fillRows(
-  { context, modules }: TrainingProgram,
+  { program, context, modules }: TrainingProgram,
   run: Executable,
   rows: TrainingRows,
 ): Record<string, number> {
@@ -128,6 +132,11 @@ export function fillRows(
   for (let k = 0; k < modules; k++)
     for (const [name, values] of Object.entries(aheadRows(k, rows))) set(`mtp.${k}.${name}`, values);
   for (const name of ["ids", "positions", "starts", "targets", "weights"] as const) set(name, rows[name]);
+  if (program.tensors.some(({ kind, name }) => kind === "input" && name === "kept")) {
+    const kept = run.buffer("kept").view() as Int32Array;
+    kept.fill(-1);
+    if (rows.kept) kept.set(rows.kept);
+  }
   const registers: Record<string, number> = { T: rows.ids.length };
   if (inputs.visible)
     set(
@@ -171,6 +180,9 @@ export function buildTraining(config: ModelConfig, options: TrainingOptions): Tr
     config.attention.kind === "compressed" ? windowInputs(program, rows, config.attention, options) : undefined;
   const targets = index("targets", config.vocabSize);
   const weights = program.input("weights", "f32", row);
+  const { keptTokens = 0 } = options;
+  const kept =
+    keptTokens > 0 ? program.input("kept", "i32", [dim(rows), keptTokens], { min: -1, max: config.vocabSize }) : null;
   const context = new ModelContext({
     program,
     config,
@@ -202,7 +214,7 @@ export function buildTraining(config: ModelConfig, options: TrainingOptions): Tr
   }
   const x = finalNorm(context, trunk(context));
   const head = headWeight(context);
-  const { logp, entropy } = logprob(x, head, targets, options.logitScale);
+  const { logp, entropy } = logprob(x, head, targets, options.logitScale, kept);
   let loss = scale(dot(logp, weights), -1);
   const { mtpWeight = 0 } = options;
   const ahead = mtpWeight > 0 ? aheadLoss(context, x) : null;

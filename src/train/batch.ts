@@ -15,6 +15,8 @@ export interface Batch {
   starts: Int32Array;
   targets: Int32Array;
   weights: Float32Array;
+  /** Tokens that each row's distribution is restricted to, as TrainingRows has them. */
+  kept?: Int32Array;
 }
 
 /**

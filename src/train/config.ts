@@ -20,6 +20,13 @@ const grpo = z.strictObject({
   samples: z.int().min(2).max(128).default(8).describe("completions per prompt"),
   max_tokens: count.default(256).describe("most tokens of a completion"),
   temperature: positive.default(1).describe("of rollouts; the trainer uses the same"),
+  top_k: z
+    .int()
+    .min(0)
+    .max(20)
+    .default(0)
+    .describe("sample among so many tokens and keep the mask in the update; 0: among all"),
+  top_p: positive.max(1).default(1).describe("with top_k: of those the likeliest that make up this share"),
   minibatches: count.default(1).describe("updates that share one set of rollouts"),
   epochs: count.default(1).describe("passes over each set of rollouts"),
   resample_rounds: z
@@ -217,6 +224,8 @@ export function readSettings(given: unknown): Settings {
   const settings = result.data;
   if ((settings.model === undefined) === (settings.architecture === undefined))
     throw new SettingsError("give either model (a directory to start from) or architecture (for fresh weights)");
+  if (settings.grpo.top_p < 1 && settings.grpo.top_k === 0)
+    throw new SettingsError("grpo.top_p needs grpo.top_k (at most 20): the tokens it keeps are kept in the update too");
   if (settings.ema !== undefined && (settings.lora !== undefined || settings.method === "grpo"))
     throw new SettingsError("ema averages the weights of pretrain and sft; leave it out with lora and in grpo");
   if (settings.lora !== undefined && settings.model === undefined)

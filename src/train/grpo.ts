@@ -2,6 +2,7 @@
 // them, one or more updates by policy-loss.ts, and the checks that show when any of it goes wrong. Prompts and rewards come from
 // outside; files and schedules are the run's business.
 import type { LocalEngine } from "../engine/local-engine.ts";
+import { ALTERNATIVES } from "../engine/model.ts";
 import type { DeviceBuffer } from "../tensor/device.ts";
 import { type Batch, packBatch } from "./batch.ts";
 import { bestFit } from "./packing.ts";
@@ -29,6 +30,11 @@ export interface GrpoOptions<T> {
   samples: number;
   maxTokens: number;
   temperature: number;
+  /**
+   * Truncated sampling: the `topK` likeliest tokens, of those the likeliest that make up `topP`. What was kept is kept in the update
+   * too (V3.2 report §3.1, keep sampling mask); the trainer's keptTokens must be at least topK. Absent: all tokens.
+   */
+  truncation?: { topK: number; topP?: number };
   seed: number;
   /** Updates that share one set of rollouts: the groups are split in so many parts, in order. Default 1. */
   minibatches?: number;
@@ -138,18 +144,24 @@ export class Grpo<T> {
     this.engine = engine;
     this.options = options;
     const { config, device } = trainer;
-    const { maxTokens, maxPositions, givenRoutes } = trainer.options;
+    const { maxTokens, maxPositions, givenRoutes, keptTokens } = trainer.options;
     const logitScale = logitScaleOf({ temperature: options.temperature });
     if (Math.abs((trainer.options.logitScale ?? 1) - logitScale) > 1e-9)
       throw new RangeError(
         `the trainer's logitScale is ${trainer.options.logitScale ?? 1}, but temperature ${options.temperature} needs ${logitScale}`,
+      );
+    const { truncation } = options;
+    const most = trainer.options.keptTokens ?? 0;
+    if (truncation && !(truncation.topK >= 1 && truncation.topK <= Math.min(most, ALTERNATIVES)))
+      throw new RangeError(
+        `top_k is ${truncation.topK}; from 1 to ${Math.min(most, ALTERNATIVES)} tokens can be kept in the update, keptTokens being ${most}`,
       );
     if (options.samples < 2) throw new RangeError(`samples is ${options.samples}; a group needs at least 2`);
     if (("served" in engine ? engine.served.config : engine.config) !== config)
       throw new RangeError("the engine serves another configuration than the trainer's");
     if (givenRoutes && !config.moe) throw new RangeError("a dense model has no routing to keep");
     this.ends = new Set([...config.eosTokenIds.filter((id) => id < config.vocabSize), ...(options.ends ?? [])]);
-    const sizes = { maxTokens, maxPositions, logitScale };
+    const sizes = { maxTokens, maxPositions, logitScale, keptTokens };
     this.policy = new Scorer(device, config, trainer.parameters, sizes);
     if (givenRoutes) this.replay = new Scorer(device, config, trainer.parameters, { ...sizes, givenRoutes });
     if (options.objective.beta > 0) {
@@ -209,7 +221,8 @@ export class Grpo<T> {
       const sampled = {
         samples: options.samples,
         maxTokens: options.maxTokens,
-        sampling: { temperature: options.temperature },
+        sampling: { temperature: options.temperature, ...options.truncation },
+        kept: options.truncation?.topK,
         startsInThinking: options.startsInThinking,
         routes: this.trainer.options.givenRoutes === true,
       };
@@ -315,7 +328,7 @@ export class Grpo<T> {
   }
 
   private batchOf(samples: readonly Sample[], packed: Packed, coefficients?: readonly ArrayLike<number>[]): Batch {
-    return packBatch(
+    const batch = packBatch(
       packed.samples.map((i) => {
         const { prompt, ids } = samples[i].rollout;
         const all = new Int32Array(prompt.length + ids.length);
@@ -324,6 +337,15 @@ export class Grpo<T> {
         return { ids: all, weights: rowWeights(prompt.length, coefficients?.[i] ?? new Float32Array(ids.length)) };
       }),
     );
+    const { keptTokens = 0 } = this.trainer.options;
+    if (keptTokens === 0) return batch;
+    const kept = new Int32Array(packed.tokens * keptTokens).fill(-1);
+    packed.samples.forEach((i, k) => {
+      const { prompt, kept: of } = samples[i].rollout;
+      const first = packed.starts[k] + prompt.length - 1;
+      of.forEach((ids, t) => void kept.set(ids, (first + t) * keptTokens));
+    });
+    return { ...batch, kept };
   }
 
   /** The entries of a micro-batch's rows that are about completion tokens, per sample. */

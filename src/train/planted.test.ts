@@ -36,6 +36,15 @@ const checks: Record<string, (Class: Grpo) => Promise<void>> = {
   "temperature: one for sampler and trainer": async (Class) => {
     onPolicy(await steps(Class, 2, { ...noPull, temperature: 0.7 }, 1e-2, 1 / 0.7));
   },
+  "truncation: its mask in the update": async (Class) => {
+    const truncation = { topK: 6, topP: 0.7 };
+    const trainer = tinyTrainer({ keptTokens: 8 });
+    const rewards: Options["rewards"] = [{ name: "copy", weight: 1, of: (_, { ids }) => ids[0] % 2 }];
+    const grpo = copyTask(trainer, { ...noPull, truncation, rewards }, Class);
+    const all = [await grpo.run(copyPrompt, 1e-3), await grpo.run(copyPrompt, 1e-3)];
+    assert.ok(all.every(({ updates }) => updates > 0));
+    onPolicy(all);
+  },
   "baseline: each prompt's own": async (Class) => {
     // Equal within every group, different between them: nothing to learn.
     const byPrompt: Options = { ...noPull, rewards: [{ name: "copy", weight: 1, of: (digit) => digit }] };
@@ -71,6 +80,12 @@ const checks: Record<string, (Class: Grpo) => Promise<void>> = {
 for (const [name, check] of Object.entries(checks)) test(name, () => check(real.Grpo));
 
 const bugs: [string, string, string][] = [
+  [
+    "the sampling mask left out of the update",
+    "of.forEach((ids, t) => void kept.set(ids, (first + t) * keptTokens));",
+    "",
+  ],
+  ["the sampling mask one row late", "(first + t) * keptTokens", "(first + t + 1) * keptTokens"],
   ["old log-probabilities computed after the first update", "oldLogp: rollout.logp,", "oldLogp: now.get(i)!,"],
   ["stale rollouts treated as on-policy", "const onPolicy = result.updates === 0;", "const onPolicy = true;"],
   [
@@ -80,12 +95,12 @@ const bugs: [string, string, string][] = [
   ],
   [
     "another temperature in the sampler",
-    "sampling: { temperature: options.temperature }",
+    "sampling: { temperature: options.temperature, ...options.truncation }",
     "sampling: { temperature: 1 }",
   ],
   [
     "top-p in the sampler",
-    "sampling: { temperature: options.temperature }",
+    "sampling: { temperature: options.temperature, ...options.truncation }",
     "sampling: { temperature: options.temperature, topP: 0.6 }",
   ],
   ["one baseline for all prompts", "mine.map(() => g))", "mine.map(() => 0))"],

@@ -14,6 +14,8 @@ export interface Rollout {
   mask: Float32Array;
   /** Experts of the row that gave each token, layer after layer; empty for dense models. */
   routes: Uint16Array[];
+  /** Tokens that truncation left to choose from, per token; empty where that was not asked for. */
+  kept: Int32Array[];
   /** The request's seed and which of its completions this is: together they give the same tokens again. */
   seed: number;
   index: number;
@@ -34,7 +36,7 @@ export function rollouts(
   options: RolloutOptions,
   ends: ReadonlySet<number>,
 ): Rollout[] {
-  const { samples, maxTokens, sampling, startsInThinking, routes = true } = options;
+  const { samples, maxTokens, sampling, startsInThinking, routes = true, kept } = options;
   const streams = engine.generateAll(
     requests.map(({ prompt, seed }) => ({
       prompt,
@@ -42,6 +44,7 @@ export function rollouts(
       maxTokens,
       sampling: { ...sampling, seed },
       routes: routes && engine.model.experts > 0,
+      topLogprobs: kept,
       startsInThinking,
       stopTokens: [...ends],
     })),
@@ -69,6 +72,16 @@ function read(
     logp: Float32Array.from(tokens, ({ logprob }) => logprob),
     mask,
     routes: tokens.flatMap(({ routes }) => (routes ? [routes] : [])),
+    kept: tokens.flatMap(({ topLogprobs }) =>
+      topLogprobs
+        ? [
+            Int32Array.from(
+              topLogprobs.filter(({ logprob }) => logprob > -Infinity),
+              ({ id }) => id,
+            ),
+          ]
+        : [],
+    ),
     seed,
     index,
     text: tokens.map(({ text }) => text).join(""),

@@ -15,6 +15,8 @@ export interface RolloutOptions {
   startsInThinking?: boolean;
   /** Whether the experts of every token are reported. */
   routes?: boolean;
+  /** Report the tokens that truncation kept, at most so many per token. */
+  kept?: number;
 }
 
 export interface Sampler {

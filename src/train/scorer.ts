@@ -13,6 +13,8 @@ export interface ScorerOptions {
   logitScale?: number;
   /** Follow expert choices that `score` is given. */
   givenRoutes?: boolean;
+  /** Restrict distributions to the batch's kept tokens, at most so many. */
+  keptTokens?: number;
 }
 
 /** Expert choices by layer, i32 [rows, K] flat. */

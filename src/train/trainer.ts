@@ -23,6 +23,8 @@ export interface TrainerOptions {
   /** Keep what enters each layer only, and compute the rest again for the backward pass. */
   recompute?: boolean;
   givenRoutes?: boolean;
+  /** Most tokens that a row's distribution may be restricted to (Batch.kept); 0 (default): never. */
+  keptTokens?: number;
   /** The weights stay: gradients are there for adapters (lora.ts), and no optimiser is kept for the weights themselves. */
   frozen?: boolean;
 }
