@@ -10,6 +10,7 @@ import { compareRuns } from "../src/recipes/r1/compare.ts";
 import { BUDGETS } from "../src/recipes/r1/presets.ts";
 import { Recipe, type RecipeOptions } from "../src/recipes/r1/recipe.ts";
 import { readRecord } from "../src/recipes/r1/record.ts";
+import type { Reinforced, ReinforcePoint } from "../src/recipes/r1/reinforce.ts";
 import { verify } from "../src/recipes/tutor/verify.ts";
 
 const root = mkdtempSync(join(tmpdir(), "weir-recipe-"));
@@ -24,7 +25,7 @@ const options = (name: string, more: Partial<RecipeOptions> = {}): RecipeOptions
     stepTokens: 1024,
     pretrain: 150,
     coldStart: 60,
-    rl: { steps: 10, prompts: 12, samples: 8, lr: 1e-3 },
+    rl: { steps: 12, prompts: 16, samples: 8, lr: 1e-3 },
     rejection: { problems: 40, samples: 2, steps: 10 },
     scenario: { steps: 3, prompts: 8, samples: 4, lr: 3e-4 },
     reach: { problems: 16, samples: 4 },
@@ -40,6 +41,10 @@ const options = (name: string, more: Partial<RecipeOptions> = {}): RecipeOptions
 });
 
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+
+const format = (points: readonly ReinforcePoint[]): number => mean(points.map(({ parts }) => parts.format));
+const soon = ({ curve }: Reinforced): number => format(curve.slice(0, 3));
+const late = ({ curve }: Reinforced): number => format(curve.slice(-3));
 
 test("the whole recipe, and what each stage is for", async () => {
   const recipe = new Recipe(options("run"));
@@ -62,9 +67,8 @@ test("the whole recipe, and what each stage is for", async () => {
   assert.ok(kept("cold-start") >= 24, `the cold start keeps the format in ${kept("cold-start")} of 40 answers`);
 
   const rl = stages["reasoning-rl"]!.reinforced!;
-  const first = mean(rl.curve.slice(0, 3).map(({ reward }) => reward));
-  const last = mean(rl.curve.slice(-3).map(({ reward }) => reward));
-  assert.ok(last > first, `rewards go from ${first} to ${last}`);
+  // A model this raw solves too little for its accuracy to move in twelve steps; the format it can learn from rewards alone.
+  assert.ok(late(rl) > soon(rl) + 0.1, `format rewards go from ${soon(rl)} to ${late(rl)}`);
   assert.ok(
     rl.curve.every(({ ratioDeviation }) => ratioDeviation < 1e-3),
     "sampler and trainer disagree",
@@ -84,13 +88,13 @@ test("the whole recipe, and what each stage is for", async () => {
   assert.ok(learnt!.loss < learnt!.curve[0].loss * 1.2, "learning from what was kept made things worse");
 
   const scenario = stages["scenario-rl"]!.reinforced!;
-  assert.ok(mean(scenario.curve.map(({ reward }) => reward)) > last, "the last stage has lost what came before");
+  assert.ok(format(scenario.curve) > soon(rl), "the last stage has lost what came before");
   assert.equal(evaluations.evaluate!.sets["phrasing/D"].right.length, 8);
 
   const report = readFileSync(join(root, "run", "report.md"), "utf8");
   for (const [, file] of report.matchAll(/\]\((figures\/[^)]+)\)/g))
     assert.ok(existsSync(join(root, "run", file)), file);
-  assert.match(report, /\| reasoning-rl \| 10 steps/);
+  assert.match(report, /\| reasoning-rl \| 12 steps/);
   const model = await openModel(join(root, "run", "model"));
   assert.equal(model.engine.model.architecture, "DeepseekV3ForCausalLM");
   await model.engine.close();
@@ -107,9 +111,32 @@ test("a control begins with the same cold start and is compared problem by probl
   const [base, random] = [readRecord(from)!, readRecord(join(root, "random"))!];
   assert.deepEqual(random.passAtK.before, base.passAtK.before);
   // The same model and prompts: the first step's answers and their true rewards are equal, what is learnt from them is not.
-  const curve = (record: typeof base) => record.stages["reasoning-rl"]!.reinforced!.curve;
-  assert.deepEqual(curve(random)[0].parts, curve(base)[0].parts);
-  assert.notDeepEqual(curve(random)[4].parts, curve(base)[4].parts);
+  const rl = ({ stages }: typeof base): Reinforced => stages["reasoning-rl"]!.reinforced!;
+  assert.deepEqual(rl(random).curve[0].parts, rl(base).curve[0].parts);
+  assert.ok(
+    late(rl(base)) > late(rl(random)) + 0.05,
+    `${late(rl(base))} with the verifier, ${late(rl(random))} with coins`,
+  );
+});
+
+test("more supervised learning and distillation spend what reinforcement spent", async () => {
+  const from = join(root, "run");
+  const spent = readRecord(from)!.stages["reasoning-rl"]!.reinforced!.flops;
+  for (const control of ["sft-only", "distill-sequences", "distill-logits"] as const) {
+    // The finished run teaches the cold start that it came from: the same shape and tokenizer.
+    const recipe = new Recipe(options(control, { control, from, teacher: from }));
+    const [stage] = recipe.plan;
+    await recipe.run(stage);
+    const record = readRecord(join(root, control))!;
+    assert.ok(
+      Math.abs(record.stages[stage]!.flops / spent - 1) < 0.3,
+      `${control}: ${record.stages[stage]!.flops}, not ${spent}`,
+    );
+    assert.equal(record.passAtK.after!.problems, record.passAtK.before!.problems);
+    assert.equal(compareRuns([from], [join(root, control)]).length, 6);
+    const { distilled } = record.stages[stage]!;
+    if (distilled) assert.ok(distilled.curve.every(({ kl }) => Number.isFinite(kl)) && distilled.teacherFlops > 0);
+  }
 });
 
 test("what is finished or another run's is not overwritten", () => {

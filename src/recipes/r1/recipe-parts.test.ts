@@ -5,6 +5,7 @@ import { r1Format } from "../../text/chat/v3.ts";
 import { mixture } from "../tutor/mixture.ts";
 import { pairedDifference } from "./compare.ts";
 import { answerText, promptText, toDocument, tokenizerFrom, trainTokenizer } from "./corpus.ts";
+import { distillWeights } from "./distill.ts";
 import { barFigure, lineFigure } from "./figures.ts";
 import { forwardFlops, workOf } from "./flops.ts";
 import { factorAt, shareDone } from "./learn.ts";
@@ -94,6 +95,17 @@ test("kinds for reinforcement are neither solved nor hopeless, the core only in 
   );
   assert.deepEqual(chooseKinds({ "add@1": 0.8 }), [{ skill: "add", level: 1 }]);
   assert.throws(() => chooseKinds({ "add@1": 1, "units@1": 0 }), /pretrain longer/);
+});
+
+test("distillation pulls every token toward the teacher's probability", () => {
+  const { weights, kl } = distillWeights(
+    [{ logp: Float32Array.from([-1, -2, -0.5]), mask: Float32Array.from([1, 1, 0]) }],
+    [[-0.5, -30, -9]],
+  );
+  assert.equal(weights[0][0], 0.25);
+  assert.equal(weights[0][1], -2, "no token weighs more than four nats");
+  assert.equal(Math.abs(weights[0][2]), 0, "a token that was forced teaches nothing");
+  assert.equal(kl, (-0.5 + 28) / 2);
 });
 
 test("figures are whole SVG with the words made harmless", () => {
