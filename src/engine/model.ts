@@ -5,6 +5,7 @@ import type { ModelConfig } from "../checkpoint/config.ts";
 import { quantize, type WritableType } from "../checkpoint/quantize.ts";
 import { countParameters } from "../checkpoint/tensors.ts";
 import { buildInference, buildSampler, type InferenceOptions } from "../model/inference.ts";
+import { buildDraft } from "../model/mtp.ts";
 import type { ServingWindows } from "../model/serving-windows.ts";
 import { expertNames, loadParameter } from "../model/weights.ts";
 import type { Device, DeviceBuffer, Executable } from "../tensor/device.ts";
@@ -26,6 +27,8 @@ export interface ModelOptions {
   maxSequences?: number;
   /** How float weights are held: as float32 or as stored where that is faster ("f32", the default), or quantised at load. */
   weights?: "f32" | "q8_0" | "q4_0";
+  /** Load the model's prediction module too, where the checkpoint has one: what mtp-drafter.ts guesses with. Default false. */
+  draft?: boolean;
 }
 
 export const PAGE_SIZE = 16;
@@ -146,6 +149,8 @@ export class ServedModel {
   readonly options: InferenceOptions;
   readonly run: Executable;
   readonly sampler: Executable;
+  /** The program of the prediction module over the same pages; undefined without one. */
+  readonly draft: Executable | undefined;
   readonly device: Device;
   readonly weightBytes: number;
   readonly moeLayers: number[];
@@ -167,7 +172,12 @@ export class ServedModel {
     const context = round(given.context ?? Math.min(config.maxPositionEmbeddings, 8192));
     const maxSequences = given.maxSequences ?? 64;
     const { weights = "f32" } = given;
+    const drafts =
+      given.draft === true &&
+      "checkpoint" in source &&
+      source.checkpoint.has(`model.layers.${config.numHiddenLayers}.eh_proj.weight`);
     this.options = {
+      hidden: drafts,
       maxRows: given.maxRows ?? 512,
       maxSampled: maxSequences,
       maxSequences,
@@ -209,10 +219,21 @@ export class ServedModel {
         released = bytes;
       }
     }
-    if ("checkpoint" in source) source.release?.();
     packed?.finish();
-    this.weightBytes = bytes;
     this.run = device.compile(program, bindings);
+    if (drafts) {
+      const draft = buildDraft(config, this.options);
+      const own: Record<string, DeviceBuffer> = { pageTable: this.run.buffer("pageTable") };
+      for (const [name, tensor] of draft.context.parameters) {
+        own[name] = bindings[name] ?? loadWeight(device, source.checkpoint, tensor);
+        if (name in bindings) continue;
+        this.owned.push(own[name]);
+        bytes += own[name].view().byteLength;
+      }
+      this.draft = device.compile(draft.program, own);
+    }
+    if ("checkpoint" in source) source.release?.();
+    this.weightBytes = bytes;
     this.windows = model.cache?.windows ?? new Map();
     this.caches = program.tensors
       .filter(({ kind, viewOf, name }) => kind === "state" && !viewOf && name.startsWith("cache."))
@@ -261,6 +282,7 @@ export class ServedModel {
   }
 
   free(): void {
+    this.draft?.free();
     this.run.free();
     this.sampler.free();
     for (const buffer of this.owned) buffer.free();
