@@ -17,6 +17,7 @@ import { GrammarText, PromptLookup } from "./drafters.ts";
 import { compileGrammar } from "./grammar/compile.ts";
 import { LocalEngine } from "./local-engine.ts";
 import { type ModelOptions, ServedModel } from "./model.ts";
+import { MtpDrafter } from "./mtp-drafter.ts";
 
 export interface OpenOptions extends ModelOptions, DeviceOptions {
   /** Requests that may wait. */
@@ -115,7 +116,9 @@ export async function openModel(
       compileGrammar,
       queue: options.queue,
       weightsHash: identity,
-      ...(options.guess !== false && { drafters: [new GrammarText(), new PromptLookup()] }),
+      ...(options.guess !== false && {
+        drafters: [new GrammarText(), new PromptLookup(), ...(served.draft ? [new MtpDrafter(served)] : [])],
+      }),
       ...(options.diskCache && { diskCache: options.diskCache }),
       baseWeights: () => openCheckpoint(path),
     });
