@@ -39,7 +39,8 @@ where it was when the same command is given again. Stages: ${STAGES.filter((stag
   --out DIR             run directory: tokenizer, states, record.json, model/, report.md
   --preset P            size (default s): ${Object.keys(SHAPES).join(", ")}
   --stage S             only this stage
-  --again               run the given stage (without --stage: everything) anew although it is finished
+  --again               run the given stage (without --stage: everything) anew although it is finished; what came after
+                        it is forgotten
   --seed N              default 1
   --threads N           default: all processors
   --minutes N           bound on the whole run; stages get their shares of it
@@ -139,7 +140,7 @@ the same order on both sides.`,
       throw new UsageError(`this run has no stage ${stage}; it has ${recipe.plan.join(", ")}`);
     if (stages.every((one) => recipe.done(one))) {
       if (!values.again) throw new UsageError(`${values.out} is finished; --again runs it anew`);
-      for (const one of stages) recipe.forget(one);
+      for (const one of recipe.plan.slice(recipe.plan.indexOf(stages[0]))) recipe.forget(one);
     }
     for (const one of stages) {
       if (recipe.done(one)) continue;

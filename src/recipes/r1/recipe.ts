@@ -23,6 +23,7 @@ import type { Problem } from "../tutor/problem.ts";
 import { random } from "../tutor/random.ts";
 import { skill } from "../tutor/registry.ts";
 import { prompts, TASK_KINDS, type TaskKind, withinReach } from "../tutor/rewards.ts";
+import { cardText } from "./card.ts";
 import { tokenizerFrom, trainTokenizer } from "./corpus.ts";
 import { distillByLogits } from "./distill.ts";
 import { type Asked, evaluate, measurePassAtK, type PassAtK, passRates, problemsOf } from "./evaluate.ts";
@@ -580,6 +581,7 @@ export class Recipe {
       generationConfig: { bos_token_id: 0, eos_token_id: 1, pad_token_id: 2, do_sample: false },
     });
     trainer.free();
+    writeAtomic(join(this.path("model"), "README.md"), cardText(this.record));
     this.finish("export", { seconds: (performance.now() - began) / 1000, flops: 0 });
   }
 

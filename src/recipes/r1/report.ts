@@ -23,7 +23,8 @@ const time = (seconds: number): string =>
 const tally = (evaluation: Evaluation, set: string, skillClass: string, name = skillClass) =>
   evaluation.sets[`${set}/${skillClass}`]?.tallies[name];
 
-function stageTable(record: RecipeRecord): string {
+/** What each stage did and cost. */
+export function stageTable(record: RecipeRecord): string {
   const rows = STAGES.flatMap((stage) => {
     const done = record.stages[stage];
     if (!done) return [];
@@ -52,12 +53,17 @@ function accuracyTable(record: RecipeRecord, trained: readonly Stage[]): string 
   return table(["after", ...SKILL_CLASSES.map((c) => (c === "manners" ? c : `class ${c}`)), "format kept"], rows);
 }
 
-function finalTables(evaluation: Evaluation): string {
+/** Right answers by class and by skill over both test sets. */
+export function finalTables(evaluation: Evaluation): string {
   const cell = (set: string, skillClass: string, name: string): string => {
     const t = tally(evaluation, set, skillClass, name);
     return t ? withInterval(t.correct, t.n, t.interval) : "";
   };
-  const classes = SKILL_CLASSES.map((c) => [c, cell("operands", c, c), cell("phrasing", c, c)]);
+  const classes = SKILL_CLASSES.map((c) => [
+    c === "manners" ? c : `class ${c}`,
+    cell("operands", c, c),
+    cell("phrasing", c, c),
+  ]);
   const skills = SKILL_CLASSES.flatMap((c) =>
     Object.keys(evaluation.sets[`operands/${c}`]?.tallies ?? {})
       .filter((name) => name.includes("/"))
