@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { embedMany, generateObject, generateText, streamText, tool } from "ai";
+import { embedMany, generateText, Output, streamText, tool } from "ai";
 import OpenAI, { toFile } from "openai";
 import { zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
@@ -182,6 +182,31 @@ test("the AI SDK's OpenAI provider (Responses): two rounds with stored items and
   assert.equal(await streamed.reasoningText, "Let me see.");
 });
 
+test("a client that leaves a stream stops the engine: Responses, and DeepSeek's chat", async (t) => {
+  const slow = await startTestServer({}, { tokenMs: 5 });
+  t.after(() => slow.stop());
+  const words = `say ${"long ".repeat(1000)}`;
+  const bodies = {
+    "/v1/responses": { input: words },
+    "/chat/completions": { messages: [{ role: "user", content: words }], thinking: { type: "enabled" } },
+  };
+  for (const [at, [path, body]] of Object.entries(bodies).entries()) {
+    const control = new AbortController();
+    const response = await fetch(slow.url + path, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ model: "tutor", stream: true, ...body }),
+      signal: control.signal,
+    });
+    await response.body!.getReader().read();
+    assert.equal(slow.engines[0].running, 1);
+    control.abort();
+    for (let wait = 0; wait < 1000 && slow.engines[0].running > 0; wait++)
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.deepEqual([slow.engines[0].running, slow.engines[0].cancelled], [0, at + 1], path);
+  }
+});
+
 test("the AI SDK's openai-compatible provider: text, reasoning, objects, embeddings", async () => {
   const provider = createOpenAICompatible({
     name: "weir",
@@ -195,12 +220,12 @@ test("the AI SDK's openai-compatible provider: text, reasoning, objects, embeddi
   });
   assert.equal(await streamed.text, "You said: hi");
   assert.equal(await streamed.reasoningText, "Let me see.");
-  const { object } = await generateObject({
+  const { output } = await generateText({
     model: provider("tutor"),
-    schema: z.object({ n: z.number() }),
+    output: Output.object({ schema: z.object({ n: z.number() }) }),
     prompt: "a",
   });
-  assert.deepEqual(object, { n: 7 });
+  assert.deepEqual(output, { n: 7 });
   const { embeddings } = await embedMany({ model: provider.embeddingModel("tutor"), values: ["a", "b"] });
   assert.equal(embeddings.length, 2);
 });
