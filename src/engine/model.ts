@@ -25,6 +25,11 @@ export interface ModelOptions {
   maxRows?: number;
   /** Most sequences at once; default 64. */
   maxSequences?: number;
+  /**
+   * Whether weights that a trainer owns are kept a second time, packed for decoding: up to twice as fast, with the same bits, renewed by
+   * `absorb` when they have changed. Default true.
+   */
+  packed?: boolean;
   /** How float weights are held: as float32 or as stored where that is faster ("f32", the default), or quantised at load. */
   weights?: "f32" | "q8_0" | "q4_0";
   /** Load the model's prediction module too, where the checkpoint has one: what mtp-drafter.ts guesses with. Default false. */
@@ -159,6 +164,8 @@ export class ServedModel {
   /** Names of the states that hold the pages: each has the same number of rows per page for all pages. */
   readonly caches: string[];
   private readonly owned: DeviceBuffer[] = [];
+  /** Names of a trainer's weights that are kept packed. */
+  private readonly copied: string[] = [];
 
   constructor(
     device: Device,
@@ -186,7 +193,9 @@ export class ServedModel {
       pages: round(given.cacheTokens ?? 4 * context) / PAGE_SIZE,
       cacheDtype: given.cacheDtype ?? "f32",
       dtypeOf:
-        "checkpoint" in source ? (name, shape) => storageOf(source.checkpoint, name, shape, weights) : () => "f32",
+        "checkpoint" in source
+          ? (name, shape) => storageOf(source.checkpoint, name, shape, weights)
+          : (name, shape) => ((given.packed ?? true) && !isSensitive(name, shape) ? "packed:f32" : "f32"),
     };
     const { program, context: model } = buildInference(config, this.options);
     const bindings: Record<string, DeviceBuffer> = {};
@@ -206,8 +215,11 @@ export class ServedModel {
         if (!kept && isPacked(buffer.dtype)) packed?.keep(tensor, buffer);
       } else {
         const shared = source.parameters[name];
-        bindings[name] = shared ?? device.buffer("f32", tensor.shape as number[]);
-        if (!shared) this.owned.push(bindings[name]);
+        const plain = shared ?? device.buffer("f32", tensor.shape as number[]);
+        bindings[name] = isPacked(tensor.dtype) ? device.pack(plain) : plain;
+        if (bindings[name] !== shared) this.owned.push(bindings[name]);
+        if (shared && bindings[name] !== shared) this.copied.push(name);
+        if (!shared && bindings[name] !== plain) plain.free();
         continue;
       }
       this.owned.push(buffer);
@@ -245,17 +257,27 @@ export class ServedModel {
     if ("parameters" in source) this.absorb(source.parameters);
   }
 
-  /** Recomputes what is derived from shared weights (MLA's split kv_b_proj) after they have changed. */
+  /** Recomputes what is derived from shared weights (MLA's split kv_b_proj, packed forms) after they have changed. */
   absorb(parameters: Record<string, DeviceBuffer>): void {
     const source = {
       has: (name: string) => name in parameters,
       load: (name: string) => parameters[name].view() as Float32Array,
     };
     for (const tensor of this.derived()) {
-      (this.run.buffer(tensor.name).view() as Float32Array).set(
-        loadParameter(source, tensor.name, tensor.shape as number[]),
-      );
+      const values = loadParameter(source, tensor.name, tensor.shape as number[]);
+      const bound = this.run.buffer(tensor.name);
+      if (isPacked(bound.dtype)) this.repack(this.device.buffer("f32", tensor.shape, values), bound, true);
+      else (bound.view() as Float32Array).set(values);
     }
+    for (const name of this.copied) this.repack(parameters[name], this.run.buffer(name));
+  }
+
+  /** `plain` once more into its packed form. */
+  private repack(plain: DeviceBuffer, bound: DeviceBuffer, free = false): void {
+    const packed = this.device.pack(plain);
+    (bound.view() as Uint8Array).set(packed.view() as Uint8Array);
+    if (packed !== plain) packed.free();
+    if (free) plain.free();
   }
 
   private derived(): { name: string; shape: readonly number[] }[] {
