@@ -122,7 +122,7 @@ test("a full disk ends the run with a reason and leaves the last good checkpoint
     // A process that may write no file above 24 KiB meets the same refusal as one on a full disk, half-way through the weights.
     const script = new URL("./resume.fixture.ts", import.meta.url).pathname;
     const limited = `trap '' XFSZ; ulimit -f 48; exec "$0" "$@"`;
-    const found = spawnSync("sh", ["-c", limited, process.execPath, script, "supervised", join(root, "run")], {
+    const found = spawnSync("sh", ["-c", limited, process.execPath, script, "pretrain", join(root, "run")], {
       encoding: "utf8",
     });
     assert.notEqual(found.status, 0);

@@ -30,7 +30,7 @@ function run(kind: string, directory: string, killAt: number, afterMs: number): 
   });
 }
 
-for (const kind of ["supervised", "grpo"]) {
+for (const kind of ["pretrain", "sft", "grpo"]) {
   test(`${kind}: killed at random moments, the same bits in the end`, async () => {
     const root = mkdtempSync(join(tmpdir(), "weir-resume-"));
     try {
@@ -52,7 +52,7 @@ for (const kind of ["supervised", "grpo"]) {
         return [
           step,
           readFileSync(join(path, "weir-state.safetensors")),
-          readFileSync(join(path, "model.safetensors")),
+          readFileSync(join(path, kind === "sft" ? "adapter_model.safetensors" : "model.safetensors")),
         ];
       };
       const [a, b] = [last(alone), last(killed)];
