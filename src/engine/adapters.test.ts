@@ -1,16 +1,13 @@
 // Adapters per request: the answers of the merged model, in one batch with others whose answers do not change.
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { writeSafetensors } from "../checkpoint/safetensors.ts";
-import { seeded } from "../text/text.fixture.ts";
+import { ALPHA, type Factor, factorsOf, RANK, type Shapes, writeAdapter } from "./adapter.fixture.ts";
 import type { LocalEngine } from "./local-engine.ts";
 import { bitsOf, randomEngine } from "./random-model.fixture.ts";
 import { EngineError, type GenerateRequest } from "./types.ts";
-
-type Shapes = Record<string, [out: number, inner: number]>;
 
 /** Linear layers of the tiny shape: MLA's, the dense layer's, two experts', the shared expert's. */
 const LAYERS: Shapes = {
@@ -23,44 +20,6 @@ const LAYERS: Shapes = {
   "model.layers.1.mlp.experts.3.down_proj": [32, 32],
   "model.layers.1.mlp.shared_experts.up_proj": [32, 32],
 };
-const RANK = 2;
-const ALPHA = 6;
-
-interface Factor {
-  name: string;
-  out: number;
-  inner: number;
-  a: Float32Array;
-  b: Float32Array;
-}
-
-function factorsOf(seed: number, layers: Shapes = LAYERS): Factor[] {
-  const random = seeded(seed);
-  const numbers = (n: number): Float32Array => Float32Array.from({ length: n }, () => random() - 0.5);
-  return Object.entries(layers).map(([name, [out, inner]]) => ({
-    name,
-    out,
-    inner,
-    a: numbers(RANK * inner),
-    b: numbers(out * RANK),
-  }));
-}
-
-function write(directory: string, factors: Factor[], config: Record<string, unknown> = {}): string {
-  mkdirSync(directory, { recursive: true });
-  const bytes = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer);
-  writeSafetensors(
-    join(directory, "adapter_model.safetensors"),
-    factors.flatMap(({ name, out, inner, a, b }) => [
-      { name: `base_model.model.${name}.lora_A.weight`, dtype: "F32", shape: [RANK, inner], read: () => bytes(a) },
-      { name: `base_model.model.${name}.lora_B.weight`, dtype: "F32", shape: [out, RANK], read: () => bytes(b) },
-    ]),
-  );
-  const settings = { peft_type: "LORA", r: RANK, lora_alpha: ALPHA, ...config };
-  writeFileSync(join(directory, "adapter_config.json"), JSON.stringify(settings));
-  return directory;
-}
-
 /** An engine whose base is W + (α/r)·B·A, computed here in the obvious way. */
 function mergedEngine(factors: Factor[]): LocalEngine {
   return randomEngine({
@@ -91,11 +50,11 @@ const request = (seed: number, adapter?: string): GenerateRequest => ({
 test("adapters in one batch: each answers as its merged model, requests without one as before", async () => {
   const root = mkdtempSync(join(tmpdir(), "weir-adapter-"));
   try {
-    const [red, blue] = [factorsOf(1), factorsOf(2)];
+    const [red, blue] = [factorsOf(1, LAYERS), factorsOf(2, LAYERS)];
     const engine = randomEngine();
     const alone = [5, 6].map((seed) => bitsOf(engine.generateAll([request(seed)])[0]));
-    await engine.loadAdapter("red", write(join(root, "red"), red));
-    await engine.loadAdapter("blue", write(join(root, "blue"), blue));
+    await engine.loadAdapter("red", writeAdapter(join(root, "red"), red));
+    await engine.loadAdapter("blue", writeAdapter(join(root, "blue"), blue));
     const batch = engine.generateAll([
       request(5),
       request(5, "red"),
@@ -130,6 +89,11 @@ test("adapters in one batch: each answers as its merged model, requests without 
     // The name is free again; the old prefixes are not taken for the new adapter's.
     await engine.loadAdapter("red", join(root, "blue"));
     assert.equal(bitsOf(engine.generateAll([request(5, "red")])[0]), bits[3]);
+    // New weights under the same engine: adapters merged into the old ones are gone.
+    const parameters = { none: engine.served.run.buffer("model.norm.weight") };
+    engine.served.absorb = () => {};
+    engine.weightsChanged(parameters);
+    assert.throws(() => engine.submit(request(1, "blue")), unknown);
     assert.equal(engine.stats().cacheTokens, 0);
     for (const each of [engine, redAlone, blueAlone]) await each.close();
   } finally {
@@ -151,18 +115,21 @@ test("an adapter of another model and a damaged one are refused by name; the eng
     const at = (name: string): string => join(root, name);
     await refused(at("absent"), /absent/);
     await refused(
-      write(at("layer"), factorsOf(1, { "model.layers.7.self_attn.q_proj": [48, 32] })),
+      writeAdapter(at("layer"), factorsOf(1, { "model.layers.7.self_attn.q_proj": [48, 32] })),
       /no linear layer model\.layers\.7\.self_attn\.q_proj\.weight/,
     );
-    await refused(write(at("size"), factorsOf(1, { "model.layers.0.self_attn.q_proj": [48, 64] })), /\[48, 64\]/);
-    await refused(write(at("rank"), factorsOf(1), { r: 4 }), /rank 4/);
-    await refused(write(at("dora"), factorsOf(1), { use_dora: true }), /plain LoRA/);
-    const cut = write(at("cut"), factorsOf(1));
+    await refused(
+      writeAdapter(at("size"), factorsOf(1, { "model.layers.0.self_attn.q_proj": [48, 64] })),
+      /\[48, 64\]/,
+    );
+    await refused(writeAdapter(at("rank"), factorsOf(1, LAYERS), { r: 4 }), /rank 4/);
+    await refused(writeAdapter(at("dora"), factorsOf(1, LAYERS), { use_dora: true }), /plain LoRA/);
+    const cut = writeAdapter(at("cut"), factorsOf(1, LAYERS));
     writeFileSync(join(cut, "adapter_model.safetensors"), "no tensors");
     await refused(cut, /cut/);
     writeFileSync(join(cut, "adapter_config.json"), "{");
     await refused(cut, /cut/);
-    await engine.loadAdapter("good", write(at("good"), factorsOf(3)));
+    await engine.loadAdapter("good", writeAdapter(at("good"), factorsOf(3, LAYERS)));
     await assert.rejects(engine.loadAdapter("good", at("good")), /loaded already/);
     assert.equal(bitsOf(engine.generateAll([request(5)])[0]), before);
   } finally {

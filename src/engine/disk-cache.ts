@@ -29,7 +29,8 @@ const digest = (...parts: (string | Uint8Array)[]): Buffer => {
 };
 
 export class DiskCache {
-  /** Files refused because they were not what they should be, and blocks that could not be written. */
+  /** Blocks used, files refused because they were not what they should be, and blocks that could not be written. */
+  loaded = 0;
   discarded = 0;
   failedWrites = 0;
   private readonly model: ServedModel;
@@ -138,6 +139,7 @@ export class DiskCache {
       this.remove(key);
       return undefined;
     }
+    this.loaded++;
     this.files.delete(key);
     this.files.set(key, file.length);
     try {

@@ -466,12 +466,14 @@ export class LocalEngine implements Engine {
     };
   }
 
-  /** After the weights have changed in place: derived weights are recomputed, cached prefixes forgotten. */
+  /** After the weights have changed in place: derived weights are recomputed, cached prefixes forgotten, adapters unloaded. */
   weightsChanged(parameters: Parameters<ServedModel["absorb"]>[0]): void {
     this.served.absorb(parameters);
     this.scheduler.pool.clear();
     // Its keys name the weights that were.
     this.scheduler.disk = undefined;
+    // They are merged into the weights that were.
+    for (const name of [...this.adapters.keys()]) void this.unloadAdapter(name);
   }
 
   private adapterNamed(name: string): Adapter {
