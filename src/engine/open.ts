@@ -1,7 +1,8 @@
 // From a path to something that answers: checkpoint, tokenizer, chat format and engine. The one loader of the chat command, the
 // server and the evaluation.
 import { createHash } from "node:crypto";
-import { basename } from "node:path";
+import { homedir } from "node:os";
+import { basename, join } from "node:path";
 import { type ByteSource, MemorySource, type OpenSource, openFile } from "../checkpoint/byte-source.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../checkpoint/model-directory.ts";
@@ -24,7 +25,7 @@ export interface OpenOptions extends ModelOptions, DeviceOptions {
   queue?: number;
   /** False: no tokens are guessed ahead. They are otherwise, wherever that has been measured to save time. */
   guess?: boolean;
-  /** Where prefixes are kept across restarts; absent: in memory only. */
+  /** Where prefixes are kept across restarts; absent: as WEIR_PREFIX_CACHE says, by default in memory only. */
   diskCache?: DiskCacheOptions;
 }
 
@@ -97,6 +98,17 @@ const defaultThreads = (checkpoint: Checkpoint): number | undefined =>
     ? 1
     : undefined;
 
+/** WEIR_PREFIX_CACHE=GIGABYTES keeps prefixes in `prefixes/` of WEIR_HOME (~/.weir). Off unless asked for: they hold what users wrote. */
+function diskCacheOfEnvironment(): DiskCacheOptions | undefined {
+  const text = process.env.WEIR_PREFIX_CACHE;
+  if (text === undefined || text === "") return undefined;
+  const gigabytes = Number(text);
+  if (!(gigabytes >= 0)) throw new RangeError(`WEIR_PREFIX_CACHE is '${text}'; a number of gigabytes was expected`);
+  if (gigabytes === 0) return undefined;
+  const directory = join(process.env.WEIR_HOME ?? join(homedir(), ".weir"), "prefixes");
+  return { directory, maxBytes: gigabytes * 2 ** 30 };
+}
+
 /** Opens a model directory or GGUF file in this thread. */
 export async function openModel(
   path: string,
@@ -119,7 +131,7 @@ export async function openModel(
       ...(options.guess !== false && {
         drafters: [new GrammarText(), new PromptLookup(), ...(served.draft ? [new MtpDrafter(served)] : [])],
       }),
-      ...(options.diskCache && { diskCache: options.diskCache }),
+      diskCache: options.diskCache ?? diskCacheOfEnvironment(),
       baseWeights: () => openCheckpoint(path),
     });
     return { engine, tokenizer, chat };

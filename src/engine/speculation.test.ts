@@ -296,7 +296,12 @@ test("a grammar that holds from the first token on is followed through the think
       sampling: { seed: 2 },
     },
   ]);
-  assert.match(tokensOf(events, 0).map((event) => (event.type === "token" ? event.text : "")).join(""), /^[ab]{3}$/);
+  assert.match(
+    tokensOf(events, 0)
+      .map((event) => (event.type === "token" ? event.text : ""))
+      .join(""),
+    /^[ab]{3}$/,
+  );
   await engine.close();
 });
 
