@@ -133,7 +133,7 @@ test("more supervised learning and distillation spend what reinforcement spent",
       `${control}: ${record.stages[stage]!.flops}, not ${spent}`,
     );
     assert.equal(record.passAtK.after!.problems, record.passAtK.before!.problems);
-    assert.equal(compareRuns([from], [join(root, control)]).length, 6);
+    assert.equal(compareRuns([join(root, control)], [from]).length, 6);
     const { distilled } = record.stages[stage]!;
     if (distilled) assert.ok(distilled.curve.every(({ kl }) => Number.isFinite(kl)) && distilled.teacherFlops > 0);
   }

@@ -65,14 +65,19 @@ export function pairedDifference(
 
 const digits = (text: string): number[] => [...text].map(Number);
 
-/** The evaluation to compare: the first run's of the stage where the second's ended, where that is another stage's control. */
+/**
+ * The evaluations to compare: those after reinforcement, where one run is another's control and begins with its cold start; else those
+ * of the last stage.
+ */
 function evaluations(a: RecipeRecord, b: RecipeRecord): [Evaluation, Evaluation] {
-  const last = (record: RecipeRecord): Stage | undefined => STAGES.filter((stage) => record.evaluations[stage]).pop();
-  const stageB = last(b);
-  const stageA = b.from ? ("reasoning-rl" as const) : stageB;
-  const [x, y] = [stageA && a.evaluations[stageA], stageB && b.evaluations[stageB]];
-  if (!x || !y) throw new Error("a run to compare has not been evaluated at that stage yet; let it finish");
-  return [x, y];
+  const of = (record: RecipeRecord, other: RecipeRecord): Evaluation => {
+    const last = STAGES.filter((stage) => record.evaluations[stage]).pop();
+    const stage = !record.from && other.from ? "reasoning-rl" : last;
+    const evaluation = stage && record.evaluations[stage];
+    if (!evaluation) throw new Error("a run to compare has not been evaluated at that stage yet; let it finish");
+    return evaluation;
+  };
+  return [of(a, b), of(b, a)];
 }
 
 /** Compares run directories pair by pair: `a[i]` with `b[i]`. Throws Error where they cannot be. */
@@ -96,7 +101,7 @@ export function compareRuns(a: readonly string[], b: readonly string[]): Differe
       found.map(([, y]) => digits(y.sets[set].right)),
     );
   });
-  if (pairs.every(([x, y]) => x.passAtK.after && y.passAtK.after && y.from)) {
+  if (pairs.every(([x, y]) => x.passAtK.after && y.passAtK.after && (x.from || y.from))) {
     const passes = (record: RecipeRecord): number[] => {
       const { right, samples } = record.passAtK.after!;
       return right.map((count) => count / samples);
