@@ -102,8 +102,7 @@ class Recomputation {
  * param named `w` is a state named `grad.w`, to which this program ADDS at every run: zero it (or let the optimiser zero it)
  * between updates. `seed` (shape [1]) scales the loss; absent means 1. `extra` names further tensors whose gradients are wanted
  * (inputs marked requiresGrad, temps); they are returned under the tensor, not accumulated over runs. `recompute` lists the
- * tensors between which the forward pass is computed again instead of kept: the same bits for less memory and about a third more
- * time.
+ * tensors between which the forward pass is computed again instead of kept: the same bits for less memory and more time.
  */
 export function gradients(
   program: Program,

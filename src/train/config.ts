@@ -91,7 +91,7 @@ export const SETTINGS = z.strictObject({
   recompute: z
     .boolean()
     .default(false)
-    .describe("keep what enters each layer only and compute the rest again: less memory, about a third more time"),
+    .describe("keep what enters each layer only and compute the rest again: less memory, more time"),
   accumulation: count.default(1).describe("passes per update"),
   context: count.optional().describe("most tokens per document; default: the model's, at most batch_tokens"),
   document_masks: z.boolean().default(true).describe("documents in one pack do not see each other"),

@@ -267,7 +267,7 @@ test("pretrain, then SFT, then GRPO, each from the model before; runs and data c
   const more = passes(at("sft.yaml"), "--set", "steps=12");
   assert.equal(readMetrics(at("runs/lora")).length, 12, "goes on from its adapter");
   assert.ok(existsSync(join(more, "adapter_config.json")));
-  const grpo = { prompts: 4, samples: 4, max_tokens: 4, rewards: [{ name: "exact" }] };
+  const grpo = { prompts: 4, samples: 4, max_tokens: 4, top_k: 12, top_p: 0.9, rewards: [{ name: "exact" }] };
   passes(settings("grpo", { model: tuned, data: [{ path: at("task.jsonl") }], steps: 4, lr: 1e-3, grpo }));
   const [first] = readMetrics(at("runs/grpo"));
   assert.ok(first.ratioDeviation === null || (first.ratioDeviation as number) <= 1e-4, `${first.ratioDeviation}`);
