@@ -4,6 +4,7 @@
  * Forward: a task is (document, head, block of queries). Backward: a task is (document, key head): it owns dq, dk and dv of its
  * rows and walks blocks of queries, then of keys, in order, so that sums have one order whatever the threads. */
 #include "attention.h"
+#include "tile.h"
 
 /* The document whose rows begin at `begin`: rows up to where the value changes. */
 static inline int64_t document_end(const int32_t *starts, int64_t begin, int64_t rows) {
@@ -30,9 +31,18 @@ static void copy_rows(const float *x, int64_t stride, int64_t count, int64_t col
 
 /* The same transposed: to[d][r], columns up to a multiple of VF zero. */
 static void transpose_rows(const float *x, int64_t stride, int64_t count, int64_t cols, float *to, int64_t width, float scale) {
-  int64_t end = PADVF(count);
+  int64_t end = PADVF(count), whole = count - count % VF, blocks = cols - cols % VF;
+  vf s = vf_set1(scale);
+  for (int64_t r = 0; r < whole; r += VF) {
+    for (int64_t d = 0; d < blocks; d += VF) {
+      vf v[VF];
+      UNROLL for (int i = 0; i < VF; i++) v[i] = vf_load(x + (r + i) * stride + d);
+      transpose_vectors(v);
+      UNROLL for (int i = 0; i < VF; i++) vf_store(to + (d + i) * width + r, vf_mul(v[i], s));
+    }
+  }
   for (int64_t r = 0; r < count; r++)
-    for (int64_t d = 0; d < cols; d++) to[d * width + r] = x[r * stride + d] * scale;
+    for (int64_t d = r < whole ? blocks : 0; d < cols; d++) to[d * width + r] = x[r * stride + d] * scale;
   for (int64_t d = 0; d < cols; d++)
     for (int64_t r = count; r < end; r++) to[d * width + r] = 0;
 }
