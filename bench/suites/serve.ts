@@ -124,7 +124,7 @@ async function besideLlama(report: Report): Promise<void> {
             rate: Infinity,
           };
           await load({ ...base, requests: 8 });
-          const { output_throughput, completed } = await load({ ...base, requests: 200, timeoutMs: 180_000 });
+          const { output_throughput, completed } = await load({ ...base, requests: 200, timeoutMs: 60_000 });
           if (completed < 200) console.error(`serve: ${name} with ${threads} threads completed ${completed} of 200`);
           best[name] = Math.max(best[name], output_throughput);
         } finally {
