@@ -39,6 +39,12 @@ export interface Draft {
 class Account {
   tried = 0;
   right = 0;
+  /** How many tokens back it remembers, roughly. */
+  private readonly memory: number;
+
+  constructor(memory: number) {
+    this.memory = memory;
+  }
 
   /** Estimate of the chance that a guess is right, `weight` tokens' worth of `prior` mixed in. */
   rate(prior: number, weight: number): number {
@@ -46,7 +52,7 @@ class Account {
   }
 
   learn(tried: number, right: number): void {
-    const keep = 0.9 ** tried;
+    const keep = (1 - 1 / this.memory) ** tried;
     this.tried = this.tried * keep + tried;
     this.right = this.right * keep + right;
   }
@@ -98,7 +104,7 @@ class StepClock {
     const slope = (this.xy / this.w - x * y + 0.5 * prior) / (this.xx / this.w - x * x + 0.5);
     const line = Math.max(0.1 * y, y + Math.max(0, slope) * (rows - x));
     const known = this.mean[rows];
-    return known ? (known.ms * known.seen + 3 * line) / (known.seen + 3) : line;
+    return known ? (known.ms * known.seen + line) / (known.seen + 1) : line;
   }
 }
 
@@ -167,7 +173,7 @@ export class Speculation {
       open.forEach((entry, i) => {
         if (tokens[i].length === 0) return;
         const [shared, own] = this.account(entry.sequence, source);
-        const rate = Math.min(0.99, own.rate(shared.rate(prior, 4), 4));
+        const rate = Math.min(0.99, own.rate(shared.rate(prior, 4), 6));
         found.push({
           sequence: entry.sequence,
           // Short guesses first: a source that is always wrong must not cost much to find out.
@@ -182,11 +188,11 @@ export class Speculation {
 
   private account(sequence: Sequence, source: string): [shared: Account, own: Account] {
     let shared = this.sources.get(source);
-    if (!shared) this.sources.set(source, (shared = new Account()));
+    if (!shared) this.sources.set(source, (shared = new Account(200)));
     let accounts = this.own.get(sequence);
     if (!accounts) this.own.set(sequence, (accounts = new Map()));
     let own = accounts.get(source);
-    if (!own) accounts.set(source, (own = new Account()));
+    if (!own) accounts.set(source, (own = new Account(12)));
     return [shared, own];
   }
 
