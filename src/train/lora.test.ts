@@ -6,6 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { openSafetensors } from "../checkpoint/safetensors.ts";
+import { loadAdapter } from "../engine/adapters.ts";
+import { ServedModel } from "../engine/model.ts";
+import { saveParameter } from "../model/weights.ts";
+import type { DeviceBuffer } from "../tensor/device.ts";
 import { exportAdapter, importAdapter } from "./adapter.ts";
 import { packBatch } from "./batch.ts";
 import { Lora } from "./lora.ts";
@@ -111,6 +115,44 @@ test("goes through a PEFT directory and comes back to the same bits; a frozen tr
       assert.deepEqual(other.trainer.parameters[name].view(), buffer.view(), name);
     const wrong = new Lora(other.trainer, { rank: 2, alpha: 8, seed: 2, optimizer });
     assert.throws(() => importAdapter(path, wrong), /r is 4, not 2|: r/);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+test("the engine serves what was trained", () => {
+  const directory = mkdtempSync(join(tmpdir(), "weir-lora-"));
+  try {
+    const trainer = tinyTrainer({ frozen: true });
+    const base = new Map<string, Float32Array>();
+    for (const [name, buffer] of Object.entries(trainer.parameters))
+      for (const part of saveParameter(name, buffer.shape, buffer.view().slice() as Float32Array))
+        base.set(part.name, part.values);
+    const served = new ServedModel(trainer.device, trainer.config, { parameters: tinyTrainer().parameters });
+    const lora = new Lora(trainer, { rank: 4, alpha: 8, seed: 2, optimizer });
+    const batch = packBatch([{ ids: Int32Array.from({ length: 40 }, (_, t) => (t * 5) % 16) }]);
+    for (let step = 0; step < 3; step++) {
+      trainer.accumulate(batch, 1 / 39);
+      lora.applyUpdate(1e-2);
+    }
+    exportAdapter(join(directory, "adapter"), lora, "base");
+    const source = { has: (name: string) => base.has(name), load: (name: string) => base.get(name)! };
+    const adapter = loadAdapter(served, source, { name: "a", directory: join(directory, "adapter"), root: -1 });
+    // Packed for the machine, both alike.
+    const floats = (buffer: DeviceBuffer): Float32Array => {
+      const view = buffer.view();
+      return new Float32Array(view.buffer, view.byteOffset, view.byteLength / 4);
+    };
+    let moved = 0;
+    for (const name of ["model.layers.1.mlp.experts.up_proj.weight", "model.layers.0.self_attn.o_proj.weight"]) {
+      const loaded = floats(adapter.run.buffer(name));
+      const trained = floats(trainer.device.pack(trainer.parameters[name]));
+      const before = floats(served.run.buffer(name));
+      assert.equal(loaded.length, trained.length);
+      loaded.forEach((value, i) => void assert.ok(Math.abs(value - trained[i]) < 1e-6, `${name}[${i}]`));
+      moved += loaded.some((value, i) => value !== before[i]) ? 1 : 0;
+    }
+    assert.equal(moved, 2);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
