@@ -4,8 +4,10 @@ import type { ModelConfig } from "../checkpoint/config.ts";
 import { buildTraining, fillRows, type TrainingProgram } from "../model/training.ts";
 import type { TensorSource } from "../model/weights.ts";
 import type { Device, DeviceBuffer, Executable } from "../tensor/device.ts";
+import { fill } from "../tensor/ops/elementwise.ts";
+import { sumSquares } from "../tensor/ops/optimizer.ts";
 import { type ProfileLine, profileLines } from "../tensor/profile.ts";
-import type { Program } from "../tensor/program.ts";
+import { Program } from "../tensor/program.ts";
 import { type Batch, totalWeight } from "./batch.ts";
 import { buildOptimizer, type OptimizerConfig } from "./optimizer.ts";
 import { makeParameters, type Parameters } from "./parameters.ts";
@@ -56,6 +58,8 @@ export class Trainer {
   private readonly run: Executable;
   private readonly update: Executable;
   private readonly updateProgram: Program;
+  /** The sum of all gradients' squares. */
+  private readonly squares: Executable;
 
   constructor(
     device: Device,
@@ -81,6 +85,15 @@ export class Trainer {
     }
     const program = buildOptimizer(trained, options.optimizer);
     this.updateProgram = program;
+    const squares = new Program("squares");
+    const total = fill(squares, [1], 0);
+    sumSquares(
+      all.map(({ name, shape }) => squares.state(`grad.${name}`, "f32", shape)),
+      total,
+    );
+    squares.output(total, "total");
+    const gradients = all.map(({ name }) => [`grad.${name}`, this.run.buffer(`grad.${name}`)] as const);
+    this.squares = device.compile(squares, Object.fromEntries(gradients));
     this.update = device.compile(program, bindings);
     for (const tensor of program.tensors) {
       if (tensor.kind === "state" && !tensor.viewOf && !(tensor.name in this.parameters)) {
@@ -143,6 +156,9 @@ export class Trainer {
 
   /** Whether every accumulated gradient is a finite number. */
   gradientsFinite(): boolean {
+    this.squares.run();
+    if (Number.isFinite(this.squares.buffer("total").view()[0])) return true;
+    // Either one is not, or large ones overflowed the sum: look at each.
     for (const name of this.gradientNames) {
       // In double precision, squares of f32 numbers add up to a finite sum unless one of them is not finite.
       let sum = 0;
@@ -218,6 +234,7 @@ export class Trainer {
   free(): void {
     this.run.free();
     this.update.free();
+    this.squares.free();
     for (const buffer of Object.values(this.parameters)) buffer.free();
   }
 }
