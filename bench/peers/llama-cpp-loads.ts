@@ -281,7 +281,7 @@ async function agreement(model: ModelSource, prompt: number[], found: number[]):
     const read = () => new Uint8Array(ids.buffer);
     writeSafetensors(path("in.safetensors"), [{ name: "input_ids", dtype: "I64", shape: [1, ids.length], read }]);
     const files = ["--model", path("model"), "--input", path("in.safetensors"), "--output", path("out.safetensors")];
-    if ((await weir(["forward", ...files])) !== 0) throw new Error("weir forward failed");
+    if ((await weir(["forward", ...files, "--ties", "position"])) !== 0) throw new Error("weir forward failed");
     const out = openSafetensors(path("out.safetensors"));
     const logits = new Float32Array(readTensor(out.tensors.get("logits")!).slice().buffer);
     out.close();

@@ -60,11 +60,12 @@ const command: Command = {
   usage: `Usage: weir forward --model MODEL --input IN.safetensors --output OUT.safetensors [--hidden] [--grads DIR] [--device D]
 
 Reads input_ids [B, T] and writes logits [B, T, V], in float32. MODEL is a directory or a GGUF file.
-Where V3.2's and V4's indexers score keys equally (often: exactly 0), the choice is PyTorch's, so that its logits can be compared.
+Where V3.2's and V4's indexers score keys equally (often: exactly 0), the choice decides; PyTorch's lets its logits be compared.
 
   --hidden     also hidden.0 (after the embedding) … hidden.L (after the final norm), and loss: the mean next-token cross-entropy
   --grads DIR  also DIR/model.safetensors: the gradients of that loss under the checkpoint's names, zero where it does not reach;
                selection biases and expert tables, which have none, as they are
+  --ties RULE  pytorch (default), or position: the earlier key, as serving and training choose
   --device D   native, wasm or reference`,
   async run(args) {
     const { values } = parseArgs({
@@ -76,12 +77,15 @@ Where V3.2's and V4's indexers score keys equally (often: exactly 0), the choice
         hidden: { type: "boolean" },
         grads: { type: "string" },
         device: { type: "string" },
+        ties: { type: "string", default: "pytorch" },
       },
     });
     const { model, input, output, grads } = values;
     if (!model || !input || !output) throw new UsageError("--model, --input and --output are needed");
     if (values.device && !["native", "wasm", "reference"].includes(values.device))
       throw new UsageError(`there is no device '${values.device}'`);
+    if (!["pytorch", "position"].includes(values.ties))
+      throw new UsageError(`there is no rule '${values.ties}' for ties`);
     const { batch, length, ids } = readIds(input);
     const checkpoint = openCheckpoint(model);
     const { config } = checkpoint;
@@ -91,8 +95,9 @@ Where V3.2's and V4's indexers score keys equally (often: exactly 0), the choice
       throw new UsageError(`input_ids[${bad}] is ${ids[bad]}; the vocabulary has ${config.vocabSize} tokens`);
     const device = await openDevice({ device: values.device as "native" | undefined });
     const { attention } = config;
-    const sparse = attention.kind === "compressed" || (attention.kind === "latent" && attention.indexer !== null);
-    const sizes = { maxTokens: total, maxPositions: length, givenSelections: sparse };
+    const indexed = attention.kind === "compressed" || (attention.kind === "latent" && attention.indexer !== null);
+    const likeTorch = indexed && values.ties === "pytorch";
+    const sizes = { maxTokens: total, maxPositions: length, givenSelections: likeTorch };
     const built = buildTraining(config, {
       ...sizes,
       logits: true,
@@ -118,7 +123,7 @@ Where V3.2's and V4's indexers score keys equally (often: exactly 0), the choice
       targets: rows((row) => (predicts(row) ? ids[row + 1] : 0)),
       weights: rows((row) => (predicts(row) ? 1 / (batch * (length - 1)) : 0)),
     };
-    if (sparse) {
+    if (likeTorch) {
       const settling = buildTraining(config, { ...sizes, backward: false });
       const first = device.compile(settling.program, bindings);
       for (const [layer, chosen] of chooseLikeTorch(settling, first, given, length))
