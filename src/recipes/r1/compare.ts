@@ -1,7 +1,7 @@
 // How much better some runs are than others on the same problems, with paired 95 % intervals: over problems, and over seeds.
 import { join } from "node:path";
 import type { Evaluation } from "./evaluate.ts";
-import { type RecipeRecord, readRecord, STAGES, type Stage } from "./record.ts";
+import { type RecipeRecord, readRecord, STAGES } from "./record.ts";
 
 export interface Difference {
   what: string;
