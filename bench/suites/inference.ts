@@ -217,11 +217,13 @@ async function cacheRow(report: Report): Promise<void> {
 function firstByte(command: string, args: string[]): Promise<number> {
   return new Promise((resolve, reject) => {
     const begin = performance.now();
-    const child = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
-    child.stdout.once("data", () => {
-      resolve((performance.now() - begin) / 1000);
-      child.kill();
-    });
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+    // Thinking goes to standard error, the answer to standard output.
+    for (const stream of [child.stdout, child.stderr])
+      stream.once("data", () => {
+        resolve((performance.now() - begin) / 1000);
+        child.kill();
+      });
     child.once("error", reject);
     child.once("exit", () => reject(new Error(`${args.join(" ")} said nothing`)));
   });
