@@ -65,3 +65,6 @@ export async function peer<T>(name: string): Promise<T | undefined> {
     return undefined;
   }
 }
+
+/** The middle of the values (the upper one of two). */
+export const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1];

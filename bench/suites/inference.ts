@@ -11,7 +11,7 @@ import { freemem, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { WritableType } from "../../src/checkpoint/quantize.ts";
-import type { Report, SuiteOptions } from "../figure.ts";
+import { median, type Report, type SuiteOptions } from "../figure.ts";
 import { type Shape, writeRandomModel } from "../models.ts";
 import { type Load, type Loaded, type Measured, Runner } from "../runners/protocol.ts";
 
@@ -34,8 +34,6 @@ const CASES: Case[] = [
   { name: "dense-q6_k", shape: "dense135m", type: "Q6_K", prompt: 512, generate: 32, decode: 1.5 },
   { name: "v2lite", shape: "v2lite", type: "Q4_K", prompt: 128, generate: 16, decode: 1.2, prefill: 1.6 },
 ];
-
-const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1];
 
 /** Prefill and decode tokens per second over rounds, in turns, each engine at each number of threads. */
 async function race(

@@ -9,7 +9,7 @@ import { linear } from "../../src/tensor/ops/linear.ts";
 import { matmul } from "../../src/tensor/ops/matmul.ts";
 import { Program, type Tensor } from "../../src/tensor/program.ts";
 import { WasmDevice } from "../../src/tensor/wasm.ts";
-import { peer, type Report } from "../figure.ts";
+import { median, peer, type Report } from "../figure.ts";
 import { productChain } from "../onnx.ts";
 
 type Run = () => unknown;
@@ -21,15 +21,16 @@ interface Ready {
 const random = (n: number): Float32Array => Float32Array.from({ length: n }, () => Math.random() * 2 - 1);
 
 /**
- * Seconds of each contestant: the fastest single call (or short burst of calls) over alternating rounds. Single calls, because on a
- * busy machine only what fits between two turns of the scheduler runs undisturbed.
+ * Seconds of each contestant: the median over alternating rounds of a round's fastest call (or short burst of calls). Within a round
+ * the fastest, because only what fits between two turns of the scheduler runs undisturbed.
  */
 async function alternate(runs: Run[], rounds = 8, milliseconds = 40): Promise<number[]> {
-  const best = runs.map(() => Number.POSITIVE_INFINITY);
+  const bests = runs.map((): number[] => []);
   for (let round = 0; round < rounds; round++) {
     for (const [i, run] of runs.entries()) {
       const end = performance.now() + milliseconds;
       let calls = 1;
+      let best = Number.POSITIVE_INFINITY;
       do {
         const begin = performance.now();
         for (let call = 0; call < calls; call++) {
@@ -37,12 +38,13 @@ async function alternate(runs: Run[], rounds = 8, milliseconds = 40): Promise<nu
           if (pending instanceof Promise) await pending;
         }
         const passed = performance.now() - begin;
-        best[i] = Math.min(best[i], passed / calls / 1000);
+        best = Math.min(best, passed / calls / 1000);
         if (passed < 0.2) calls *= 2;
       } while (performance.now() < end);
+      bests[i].push(best);
     }
   }
-  return best;
+  return bests.map(median);
 }
 
 /** Products in a chain, alternately K → N and N → K, so that small ones weigh more than the call. */
