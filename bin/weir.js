@@ -16,7 +16,8 @@ if (major > 22 || (major === 22 && minor >= 18)) {
   );
   await import("./strip-types.js");
   // `weir … | head`: who closes the pipe has seen enough.
-  process.stdout.on("error", (error) => process.exit(error.code === "EPIPE" ? 0 : 1));
+  for (const stream of [process.stdout, process.stderr])
+    stream.on("error", (error) => process.exit(error.code === "EPIPE" ? 0 : 1));
   const { main } = await import("../src/cli/main.ts");
   process.exitCode = await main(process.argv.slice(2));
 } else {

@@ -1,6 +1,7 @@
 // The vocabulary between tokenizer.json and GGUF's tokenizer keys, both ways, for byte-level BPE. Reading vocabularies to encode text
 // is text/'s task. Keys: reference "file formats" D.5; token types as in llama.h.
 import { readFileSync, statSync } from "node:fs";
+import { charByte } from "../text/alphabet.ts";
 import { loadTokenizer } from "../text/load.ts";
 import type { PatternName } from "../text/patterns.ts";
 import { PATTERNS, patternNamed } from "../text/patterns.ts";
@@ -43,6 +44,10 @@ function samePieces(a: PreTokenizer, b: PreTokenizer): boolean {
   return a.prefixSpace === b.prefixSpace && left.length === right.length && left.every((n, i) => n === right[i]);
 }
 
+/** The text of a token written in the alphabet of bytes; what is no UTF-8 becomes U+FFFD. */
+const spelled = (token: string): string =>
+  Buffer.from(Array.from(token, (_, i) => charByte(token.charCodeAt(i)))).toString("utf8");
+
 /** GGUF's name of the pre-tokenizer a tokenizer.json describes, by what it does. */
 function patternOf(description: unknown, tokens: readonly string[], file: string): string {
   const pre = preTokenizerFromJson(description);
@@ -55,7 +60,8 @@ function patternOf(description: unknown, tokens: readonly string[], file: string
     );
   // llama.cpp knows no V3 splitting with single digits, but where no token joins digits the ordinary one gives the same ids.
   if (name === "deepseek-v3-digits") {
-    const joined = tokens.find((token) => /\p{N}{2}/u.test(token));
+    // Read as text: in the alphabet of bytes, Chinese characters are written with ¹, ², ³ and ¼ too.
+    const joined = tokens.map(spelled).find((token) => /\p{N}{2}/u.test(token));
     if (joined !== undefined)
       throw new CheckpointError(
         file,

@@ -23,6 +23,26 @@ async function help(): Promise<void> {
   console.log("\n  weir COMMAND --help explains one command.");
 }
 
+/** What the operating system says about a file, as a person would say it. */
+const SYSTEM: Record<string, string> = {
+  ENOENT: "does not exist",
+  EACCES: "may not be accessed by this user",
+  EPERM: "may not be accessed by this user",
+  EISDIR: "is a directory; a file was expected",
+  ENOTDIR: "lies below a file; a directory was expected",
+  ENOSPC: "cannot be written: the disk is full",
+};
+
+/** The message of an error, without the words of the system's and the parser's own. */
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code = "", path } = error as NodeJS.ErrnoException;
+  if (path !== undefined && code in SYSTEM) return `${path} ${SYSTEM[code]}`;
+  // parseArgs adds a lesson about dashes behind the first sentence.
+  if (code.startsWith("ERR_PARSE_ARGS")) return error.message.split(/\.? To specify|\. This command|\n/)[0];
+  return error.message;
+}
+
 /** Runs `weir ARGS`; returns the exit code (2 for a mistake in the arguments, 1 for a failure). */
 export async function main(args: string[]): Promise<number> {
   const [name, ...rest] = args;
@@ -43,8 +63,8 @@ export async function main(args: string[]): Promise<number> {
     return await command.run(rest);
   } catch (error) {
     const mistake = error instanceof UsageError || (error as { code?: string }).code?.startsWith("ERR_PARSE_ARGS");
-    const message = error instanceof Error ? error.message : String(error);
-    console.error(`weir ${name}: ${message}`);
+    console.error(`weir ${name}: ${messageOf(error)}`);
+    if (mistake) console.error(`'weir ${name} --help' explains the command.`);
     if (process.env.WEIR_DEBUG && error instanceof Error) console.error(error.stack);
     return mistake ? 2 : 1;
   }

@@ -35,6 +35,13 @@ function number(name: string, text: string | undefined, whole = false): number |
   return value;
 }
 
+/** A TCP port; 0 takes a free one. Throws UsageError. */
+export function portOf(text: string): number {
+  const port = number("port", text, true) as number;
+  if (port < 0 || port > 65535) throw new UsageError(`--port must lie between 0 and 65535, not ${text}`);
+  return port;
+}
+
 function choice<T extends string>(name: string, text: string | undefined, ...choices: T[]): T | undefined {
   if (text !== undefined && !choices.includes(text as T))
     throw new UsageError(`--${name} must be ${choices.join(", ")}, not '${text}'`);

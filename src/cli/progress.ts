@@ -55,6 +55,8 @@ export class Progress {
     this.#stream = options.stream ?? process.stderr;
     this.#now = options.now ?? (() => performance.now());
     this.#began = this.#now();
+    // A bar appears at once on a terminal; a log gets its first line when there is something to wait for.
+    if (!this.#stream.isTTY) this.#drawn = this.#began;
     this.#done = options.start ?? 0;
     this.#marks.push([this.#began, this.#done]);
   }

@@ -111,6 +111,6 @@ export function finalAnswer(text: string): string {
   return after.slice(at + 7).trim();
 }
 
-/** 1 where the final answer is the expected text, spaces aside. */
+/** 1 where the final answer is that of the expected text (its box, where it has one), spaces aside. */
 export const exactReward = (expected: string, text: string): number =>
-  finalAnswer(text).replace(/\s+/g, "") === expected.replace(/\s+/g, "") ? 1 : 0;
+  finalAnswer(text).replace(/\s+/g, "") === finalAnswer(expected).replace(/\s+/g, "") ? 1 : 0;

@@ -10,10 +10,12 @@ import { MODEL_FLAGS, MODEL_HELP, maxTokensOf, openOptions, samplingOf } from ".
 const HELP = `  /new 新对话          forget the conversation
   /system TEXT        set the system prompt 系统提示
   /think on|off       let the model think or not 思考
-  /stats              tokens and speed of the last answer
+  /stats              tokens and speed of the last answer 上一回答的词元数与速度
   /exit               leave 退出 (also Ctrl-D; Ctrl-C stops an answer)`;
 
-const dim = (text: string): string => (process.stdout.isTTY ? `\u001b[2m${text}\u001b[22m` : text);
+// Not in pipes, and not where NO_COLOR asks for plain text (https://no-color.org).
+const dimmed = process.stdout.isTTY && !process.env.NO_COLOR;
+const dim = (text: string): string => (dimmed ? `\u001b[2m${text}\u001b[22m` : text);
 
 const command: Command = {
   summary: "talk to a model in the terminal / 在终端对话",
@@ -49,10 +51,16 @@ ${MODEL_HELP}`,
     const control = (line: string): boolean => {
       const [word, ...rest] = line.split(" ");
       const text = rest.join(" ").trim();
-      if (word === "/new") messages = [];
-      else if (word === "/system") system = text || undefined;
-      else if (word === "/think" && (text === "on" || text === "off")) thinking = text;
-      else if (word === "/stats") console.log(stats || "no answer yet");
+      if (word === "/new") {
+        messages = [];
+        console.log("new conversation 新对话");
+      } else if (word === "/system") {
+        system = text || undefined;
+        console.log(system ? "system prompt set 已设定系统提示" : "no system prompt 无系统提示");
+      } else if (word === "/think" && (text === "on" || text === "off")) {
+        thinking = text;
+        console.log(text === "on" ? "thinking on 开启思考" : "thinking off 关闭思考");
+      } else if (word === "/stats") console.log(stats || "no answer yet");
       else if (word === "/exit") return false;
       else console.log(HELP);
       return true;
@@ -72,7 +80,8 @@ ${MODEL_HELP}`,
         inThinking = delta.type === "reasoning";
       });
       running = undefined;
-      process.stdout.write(reply.finishReason === "cancelled" ? "\n[stopped 已停止]\n" : "\n");
+      const ends = { cancelled: "\n[stopped 已停止]", length: "\n[cut off at the limit 达到长度上限]" };
+      process.stdout.write(`${ends[reply.finishReason as keyof typeof ends] ?? ""}\n`);
       messages.push({ role: "assistant", content: reply.content, reasoningContent: reply.reasoningContent });
       const { promptTokens, cachedTokens, completionTokens } = reply.usage;
       const rate = (completionTokens * 1000) / (performance.now() - begin);
@@ -82,8 +91,11 @@ ${MODEL_HELP}`,
     lines.on("close", () => {
       open = false;
     });
+    const prompt = (): void => {
+      if (process.stdin.isTTY) lines.prompt();
+    };
     lines.setPrompt("> ");
-    lines.prompt();
+    prompt();
     for await (const line of lines) {
       const text = line.trim();
       try {
@@ -96,7 +108,7 @@ ${MODEL_HELP}`,
         running = undefined;
         console.error((error as Error).message);
       }
-      if (open) lines.prompt();
+      if (open) prompt();
     }
     lines.close();
     await model.engine.close();

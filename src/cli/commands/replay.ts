@@ -2,33 +2,23 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { openModel } from "../../engine/open.ts";
-import type { GenerateRequest, Receipt, SamplingParameters } from "../../engine/types.ts";
+import { differences, requestOfReceipt } from "../../engine/replay.ts";
+import { EngineError, type GenerateRequest, type Receipt } from "../../engine/types.ts";
 import { type Command, UsageError } from "../command.ts";
 import { MODEL_FLAGS, openOptions } from "../model-options.ts";
 
-/** The request a receipt stands for. Throws UsageError where it is none. */
-function requestOf(receipt: Receipt): GenerateRequest {
-  const { prompt, parameters, seed } = receipt;
-  if (!Array.isArray(prompt) || typeof parameters !== "object" || parameters === null || !Number.isInteger(seed)) {
-    throw new UsageError("this is no receipt: it needs prompt, parameters and seed");
-  }
-  const { sampling, ...rest } = parameters as {
-    sampling?: Omit<SamplingParameters, "logitBias"> & { logitBias?: [number, number][] };
-  };
-  const logitBias = sampling?.logitBias ? new Map(sampling.logitBias) : undefined;
-  return { ...rest, prompt, sampling: { ...sampling, logitBias, seed } };
-}
-
 const command: Command = {
   summary: "compute the answer of a receipt again, bit for bit",
-  usage: `Usage: weir replay RECEIPT.json --model MODEL [--device D] [--threads N]
+  usage: `Usage: weir replay RECEIPT.json --model MODEL [--adapter DIRECTORY] [--device D] [--threads N]
 
-Prints the answer's text. Weights other than the receipt's are an error; another device may round differently and is said.`,
+Prints the answer's text. Weights, an adapter or an answer other than the receipt's are an error; another device, which may round
+differently, is said.
+  --adapter DIRECTORY  the adapter that the receipt's answer was made with`,
   async run(args) {
     const { values, positionals } = parseArgs({
       args,
       allowPositionals: true,
-      options: { ...MODEL_FLAGS, model: { type: "string" } },
+      options: { ...MODEL_FLAGS, model: { type: "string" }, adapter: { type: "string" } },
     });
     if (positionals.length !== 1 || !values.model) throw new UsageError("give a RECEIPT file and --model MODEL");
     let receipt: Receipt;
@@ -37,26 +27,30 @@ Prints the answer's text. Weights other than the receipt's are an error; another
     } catch (error) {
       throw new UsageError(`${positionals[0]} cannot be read as a receipt: ${(error as Error).message}`);
     }
-    const request = requestOf(receipt);
+    let request: GenerateRequest;
+    try {
+      request = requestOfReceipt(receipt);
+    } catch (error) {
+      if (error instanceof EngineError) throw new UsageError(`${positionals[0]}: ${error.message}`);
+      throw error;
+    }
+    if (request.adapter !== undefined && values.adapter === undefined)
+      throw new UsageError(`the answer was made with the adapter ${request.adapter}; give its --adapter DIRECTORY`);
     const { engine } = await openModel(values.model, openOptions(values));
-    let hash = "";
+    if (request.adapter !== undefined) await engine.loadAdapter(request.adapter, values.adapter as string);
+    let again: Receipt | undefined;
     for await (const event of engine.submit(request)) {
       if (event.type === "token" && event.index === 0) process.stdout.write(event.text);
-      if (event.type === "usage") {
-        hash = event.receipt.weightsHash;
-        if (event.receipt.device !== receipt.device)
-          console.error(
-            `\nnote: the receipt is from ${receipt.device}, this is ${event.receipt.device}; bits may differ`,
-          );
-      }
+      if (event.type === "usage") again = event.receipt;
     }
     process.stdout.write("\n");
     await engine.close();
-    if (hash === receipt.weightsHash) return 0;
-    console.error(
-      `the weights of ${values.model} are not the receipt's (${hash.slice(0, 12)}…, not ${String(receipt.weightsHash).slice(0, 12)}…)`,
-    );
-    return 1;
+    if (!again) throw new Error("the engine ended without a receipt");
+    if (again.device !== receipt.device)
+      console.error(`note: the receipt is from ${receipt.device}, this is ${again.device}; bits may differ`);
+    const wrong = differences(receipt, again);
+    for (const sentence of wrong) console.error(sentence);
+    return wrong.length > 0 ? 1 : 0;
   },
 };
 export default command;

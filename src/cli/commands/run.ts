@@ -1,7 +1,7 @@
 // `weir run`: one prompt, or a file of them in one batch.
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { readReply, requestFor } from "../../engine/converse.ts";
+import { type Model, readReply, requestFor } from "../../engine/converse.ts";
 import { openModel } from "../../engine/open.ts";
 import type { Conversation, Message, Role } from "../../text/conversation.ts";
 import { type Command, UsageError } from "../command.ts";
@@ -38,6 +38,40 @@ function readLine(text: string, line: number): Conversation {
   return { messages: read };
 }
 
+/** Answers all, a line each on standard output in their order; the result is how many could not be asked. */
+async function answerAll(
+  model: Model,
+  conversations: readonly Conversation[],
+  options: Parameters<typeof requestFor>[2],
+): Promise<number> {
+  const progress = new Progress("answers", { total: conversations.length, unit: "answers" });
+  const ask = async (conversation: Conversation): Promise<object> => {
+    try {
+      const request = requestFor(model, conversation, options);
+      const reply = await readReply(model, request, model.engine.submit(request));
+      return {
+        reasoning_content: reply.reasoningContent,
+        content: reply.content,
+        finish_reason: reply.finishReason,
+        usage: { prompt_tokens: reply.usage.promptTokens, completion_tokens: reply.usage.completionTokens },
+      };
+    } catch (error) {
+      return { error: (error as Error).message };
+    } finally {
+      progress.add(1);
+    }
+  };
+  let refused = 0;
+  for (const line of conversations.map(ask)) {
+    const answer = await line;
+    if ("error" in answer) refused++;
+    process.stdout.write(`${JSON.stringify(answer)}\n`);
+  }
+  progress.end();
+  if (refused > 0) console.error(`${refused} of ${conversations.length} could not be answered; their lines say why`);
+  return refused;
+}
+
 const command: Command = {
   summary: "answer one prompt, or a file of prompts in one batch",
   usage: `Usage: weir run MODEL "PROMPT" [options]
@@ -45,7 +79,8 @@ const command: Command = {
 
 Answers one prompt (thinking to standard error, the answer to standard output), or every line of a JSON Lines file:
 {"prompt": "…"} or {"messages": [{"role": "user", "content": "…"}, …]}. Answers are lines
-{"reasoning_content", "content", "usage"} in the order of the input.
+{"reasoning_content", "content", "finish_reason", "usage"} in the order of the input, written as soon as those before are there; a line
+that cannot be asked (too long, say) gets {"error"}, and the exit code is 1. PROMPT - is read from standard input.
 
 MODEL is a Hugging Face directory or a GGUF file.
 
@@ -56,10 +91,14 @@ ${MODEL_HELP}`,
       allowPositionals: true,
       options: { ...MODEL_FLAGS, batch: { type: "string" } },
     });
-    const [path, prompt] = positionals;
-    if (path === undefined || (prompt === undefined) === (values.batch === undefined)) {
+    const [path, given, ...more] = positionals;
+    if (path === undefined || (given === undefined) === (values.batch === undefined)) {
       throw new UsageError('give a MODEL and either a "PROMPT" or --batch FILE');
     }
+    if (more.length > 0)
+      throw new UsageError(`'${more[0]}' is one word too many; put the prompt in quotes: "${given} ${more.join(" ")}"`);
+    const prompt = given === "-" ? readFileSync(0, "utf8").trimEnd() : given;
+    if (prompt?.trim() === "") throw new UsageError("the PROMPT is empty");
     const conversations =
       values.batch === undefined
         ? [{ messages: [{ role: "user", content: prompt } as Message] }]
@@ -68,37 +107,23 @@ ${MODEL_HELP}`,
             .flatMap((text, i) => (text.trim() === "" ? [] : [readLine(text, i + 1)]));
     const model = await openModel(path, { queue: Number.MAX_SAFE_INTEGER, ...openOptions(values) });
     const options = { maxTokens: maxTokensOf(values), sampling: samplingOf(values) };
-    const requests = conversations.map((conversation) => requestFor(model, conversation, options));
-    const progress =
-      values.batch !== undefined ? new Progress("answers", { total: requests.length, unit: "answers" }) : undefined;
-    let thinking = false;
-    const replies = await Promise.all(
-      requests.map(async (request) => {
-        const reply = await readReply(model, request, model.engine.submit(request), (delta) => {
-          if (progress) return;
-          if (delta.type === "reasoning") process.stderr.write(delta.text);
-          if (delta.type === "content") {
-            if (thinking) process.stderr.write("\n");
-            process.stdout.write(delta.text);
-          }
-          thinking = delta.type === "reasoning";
-        });
-        progress?.add(1);
-        return reply;
-      }),
-    );
-    progress?.end();
-    if (values.batch === undefined) process.stdout.write("\n");
-    else {
-      for (const { reasoningContent, content, usage } of replies) {
-        const line = {
-          reasoning_content: reasoningContent,
-          content,
-          usage: { prompt_tokens: usage.promptTokens, completion_tokens: usage.completionTokens },
-        };
-        process.stdout.write(`${JSON.stringify(line)}\n`);
-      }
+    if (values.batch !== undefined) {
+      const refused = await answerAll(model, conversations, options);
+      await model.engine.close();
+      return refused > 0 ? 1 : 0;
     }
+    const request = requestFor(model, conversations[0], options);
+    let thinking = false;
+    const reply = await readReply(model, request, model.engine.submit(request), (delta) => {
+      if (delta.type === "reasoning") process.stderr.write(delta.text);
+      if (delta.type === "content") {
+        if (thinking) process.stderr.write("\n");
+        process.stdout.write(delta.text);
+      }
+      thinking = delta.type === "reasoning";
+    });
+    process.stdout.write("\n");
+    if (reply.finishReason === "length") console.error("(cut off: --max-tokens or the context was reached)");
     await model.engine.close();
     return 0;
   },

@@ -5,6 +5,7 @@ import { parseConfig, readConfig } from "../../server/config.ts";
 import { loadEngine } from "../../server/load.ts";
 import { runServer } from "../../server/run.ts";
 import { type Command, UsageError } from "../command.ts";
+import { openOptions, portOf } from "../model-options.ts";
 
 export default {
   summary: "serve models under OpenAI's, DeepSeek's and Anthropic's API, with a chat page / 启动 API 与网页",
@@ -40,10 +41,7 @@ MODEL 为模型目录或 GGUF 文件；可用 NAME=PATH 指定名称。
       },
     });
     const base: Record<string, unknown> = values.config === undefined ? {} : { ...readConfig(values.config) };
-    const engine = {
-      weights: values.weights,
-      context: values.context === undefined ? undefined : Number(values.context),
-    };
+    const engine = openOptions({ weights: values.weights, context: values.context });
     const models: Record<string, unknown> = { ...((base.models as object | undefined) ?? {}) };
     for (const given of positionals) {
       const at = given.indexOf("=");
@@ -60,7 +58,7 @@ MODEL 为模型目录或 GGUF 文件；可用 NAME=PATH 指定名称。
         ...base,
         models,
         ...(values.host !== undefined && { host: values.host }),
-        ...(values.port !== undefined && { port: Number(values.port) }),
+        ...(values.port !== undefined && { port: portOf(values.port) }),
         ...(values.data !== undefined && { dataDir: values.data }),
         ...(values["require-keys"] && { keys: { required: true } }),
         ...(values.quiet && { log: { level: "silent" } }),

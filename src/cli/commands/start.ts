@@ -6,6 +6,7 @@ import { parseConfig } from "../../server/config.ts";
 import { loadEngine } from "../../server/load.ts";
 import { runServer } from "../../server/run.ts";
 import { type Command, UsageError } from "../command.ts";
+import { portOf } from "../model-options.ts";
 
 export default {
   summary: "serve the tutor that ships with Weir, with its chat page / 启动自带的解题导师与网页",
@@ -30,7 +31,7 @@ Loads models/tutor under the name 'tutor' and serves API and page on 127.0.0.1, 
     if (!existsSync(path))
       throw new UsageError(`the tutor is not at ${path}; 'weir serve PATH' serves another model 缺少自带模型`);
     const config = parseConfig({
-      port: Number(values.port),
+      port: portOf(values.port),
       dataDir: values.data,
       // The tutor is small: 200 streams at once fit into 63 MB of cache, so nobody waits for a place.
       models: { tutor: { path, preload: true, engine: { maxSequences: 256, cacheTokens: 32_768 } } },
