@@ -4,6 +4,13 @@ import type { ByteSource } from "./byte-source.ts";
 import type { ModelConfig } from "./config.ts";
 import type { DType } from "./dtype.ts";
 
+/** A stretch of a file. */
+export interface Stretch {
+  source: ByteSource;
+  offset: number;
+  bytes: number;
+}
+
 export interface TensorInfo {
   name: string;
   /** As stored. */
@@ -12,6 +19,8 @@ export interface TensorInfo {
   shape: number[];
   /** Stored bytes, scales included. */
   bytes: number;
+  /** Where they lie, in the order of the file; empty for a model in memory. */
+  stored: readonly Stretch[];
 }
 
 /** Scales of an FP8 matrix: the element (r, c) is value × scale[⌊r/rows⌋ × ⌈columns of the matrix/columns⌉ + ⌊c/columns⌋]. */
@@ -26,8 +35,6 @@ export interface RawTensor {
   dtype: DType;
   shape: number[];
   bytes: number;
-  /** Where the bytes lie contiguously in a file; null where they have to be put together (row order, nibble order). */
-  location: { source: ByteSource; offset: number } | null;
   /** The bytes, rows contiguous, in Hugging Face row order. A fresh array or a read-only view. */
   read(): Uint8Array;
   /** FP8 only. */

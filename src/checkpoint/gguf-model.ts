@@ -2,7 +2,7 @@
 // reordered rows. Quantised blocks stay reachable as they are.
 import type { OpenSource } from "./byte-source.ts";
 import { openFile } from "./byte-source.ts";
-import type { Checkpoint, RawTensor, TensorInfo } from "./checkpoint.ts";
+import type { Checkpoint, RawTensor, Stretch, TensorInfo } from "./checkpoint.ts";
 import type { LatentAttention, ModelConfig } from "./config.ts";
 import { blockSizes, byteCount, elementCount } from "./dtype.ts";
 import { CheckpointError, show } from "./errors.ts";
@@ -88,8 +88,10 @@ function placeRaw(set: GgufSet, name: string): Placement | undefined {
   return tensor === undefined ? undefined : part(tensor, tensor.shape);
 }
 
-const placementBytes = (p: Placement): number =>
-  p.kind === "part" ? byteCount(p.tensor.dtype, p.shape) : p.kB.bytes + p.vB.bytes;
+const stretchesOf = (p: Placement): readonly Stretch[] =>
+  p.kind === "part"
+    ? [{ source: p.tensor.source, offset: p.offset, bytes: byteCount(p.tensor.dtype, p.shape) }]
+    : [p.kB, p.vB];
 
 function readTensor(tensor: GgufTensor): Float32Array {
   const out = new Float32Array(elementCount(tensor.shape));
@@ -121,13 +123,12 @@ function rawPlacement(p: Placement): RawTensor {
       loadPlacement(p, values);
       return new Uint8Array(values.buffer);
     };
-    return { dtype: "F32", shape: [...p.shape], bytes: 4 * elementCount(p.shape), location: null, read };
+    return { dtype: "F32", shape: [...p.shape], bytes: 4 * elementCount(p.shape), read };
   }
   return {
     dtype: p.tensor.dtype,
     shape: [...p.shape],
-    bytes: placementBytes(p),
-    location: p.heads === undefined ? { source: p.tensor.source, offset: p.offset } : null,
+    bytes: byteCount(p.tensor.dtype, p.shape),
     read: () => readPart(p),
   };
 }
@@ -166,7 +167,8 @@ export function ggufCheckpoint(set: GgufSet, path: string): Checkpoint {
     const p = find(name);
     // kv_b put together from its halves has no stored form of its own; its values are F32 (see rawPlacement).
     const dtype = p.kind === "part" ? p.tensor.dtype : "F32";
-    return { name, dtype, shape: [...p.shape], bytes: placementBytes(p) };
+    const stored = stretchesOf(p);
+    return { name, dtype, shape: [...p.shape], bytes: stored.reduce((sum, { bytes }) => sum + bytes, 0), stored };
   };
   const vocabulary = new Map<string, unknown>();
   for (const [key, entry] of set.metadata) if (key.startsWith("tokenizer.")) vocabulary.set(key, entry.value);

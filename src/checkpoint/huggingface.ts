@@ -160,7 +160,8 @@ export function openHuggingFace(directory: string, open: OpenSource = openFile):
   const info = (name: string): TensorInfo => {
     const { tensor, scale, shape, kind } = find(name);
     const dtype = kind === "fp4" ? "MXFP4" : tensor.dtype;
-    return { name, dtype, shape: [...shape], bytes: tensor.bytes + (scale?.bytes ?? 0) };
+    const stored = scale ? [tensor, scale] : [tensor];
+    return { name, dtype, shape: [...shape], bytes: tensor.bytes + (scale?.bytes ?? 0), stored };
   };
   const raw = (name: string): RawTensor => {
     const entry = find(name);
@@ -168,13 +169,12 @@ export function openHuggingFace(directory: string, open: OpenSource = openFile):
     if (entry.kind === "fp4") {
       const bytes = entry.scale!.bytes * 17;
       const read = () => packMxfp4(readTensor(tensor), readTensor(entry.scale!));
-      return { dtype: "MXFP4", shape: [...shape], bytes, location: null, read };
+      return { dtype: "MXFP4", shape: [...shape], bytes, read };
     }
     const plain: RawTensor = {
       dtype: tensor.dtype,
       shape: [...shape],
       bytes: tensor.bytes,
-      location: { source: tensor.source, offset: tensor.offset },
       read: () => readTensor(tensor),
     };
     return entry.kind === "fp8" ? { ...plain, scales: readScales(entry) } : plain;

@@ -162,8 +162,8 @@ function assemble(
     tensorNames: [...offsets.keys()],
     has: (name) => offsets.has(name),
     info(name) {
-      const { shape, bytes } = find(name);
-      return { name, dtype: "F32", shape, bytes };
+      const { offset, shape, bytes } = find(name);
+      return { name, dtype: "F32", shape, bytes, stored: [{ source, offset, bytes }] };
     },
     load(name) {
       const target = new Float32Array(elementCount(find(name).shape));
@@ -172,9 +172,8 @@ function assemble(
     },
     loadInto,
     raw(name) {
-      const { offset, shape, bytes } = find(name);
-      const location = reorderedHeads(name, config) === undefined ? { source, offset } : null;
-      return { dtype: "F32", shape, bytes, location, read: () => read(name) };
+      const { shape, bytes } = find(name);
+      return { dtype: "F32", shape, bytes, read: () => read(name) };
     },
     tokenizer,
     chatTemplate: null,

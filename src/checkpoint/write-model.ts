@@ -46,12 +46,12 @@ export function modelFromArrays(
     config,
     tensorNames: [...tensors.keys()],
     has: (name) => tensors.has(name),
-    info: (name) => ({ name, dtype: "F32", shape: find(name).shape, bytes: 4 * find(name).values.length }),
+    info: (name) => ({ name, dtype: "F32", shape: find(name).shape, bytes: 4 * find(name).values.length, stored: [] }),
     load: (name) => find(name).values,
     raw: (name) => {
       const { shape, values } = find(name);
       const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-      return { dtype: "F32", shape, bytes: bytes.byteLength, location: null, read: () => bytes };
+      return { dtype: "F32", shape, bytes: bytes.byteLength, read: () => bytes };
     },
     tokenizer: rest.tokenizer ?? null,
     chatTemplate: rest.chatTemplate ?? null,

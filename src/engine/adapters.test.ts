@@ -75,6 +75,9 @@ test("adapters in one batch: each answers as its merged model, requests without 
     const usage = engine.generateAll([request(9, "red")])[0].at(-1);
     assert.ok(usage?.type === "usage" && usage.usage.cachedTokens === 32, "an adapter's prefix is cached for itself");
     assert.equal(usage.receipt.parameters.adapter, "red");
+    const { adapterHash } = usage.receipt;
+    const plain = engine.generateAll([request(9)])[0].at(-1);
+    assert.ok(plain?.type === "usage" && plain.receipt.adapterHash === undefined);
 
     // Unloading does not disturb what runs, and what comes after is refused.
     const running = engine.submit(request(6, "red"))[Symbol.asyncIterator]();
@@ -88,7 +91,10 @@ test("adapters in one batch: each answers as its merged model, requests without 
     assert.equal(bitsOf(engine.generateAll([request(5, "blue")])[0]), bits[3]);
     // The name is free again; the old prefixes are not taken for the new adapter's.
     await engine.loadAdapter("red", join(root, "blue"));
-    assert.equal(bitsOf(engine.generateAll([request(5, "red")])[0]), bits[3]);
+    const renamed = engine.generateAll([request(5, "red")])[0];
+    assert.equal(bitsOf(renamed), bits[3]);
+    const last = renamed.at(-1);
+    assert.ok(last?.type === "usage" && last.receipt.adapterHash !== adapterHash);
     // New weights under the same engine: adapters merged into the old ones are gone.
     const parameters = { none: engine.served.run.buffer("model.norm.weight") };
     engine.served.absorb = () => {};

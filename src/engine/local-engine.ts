@@ -61,6 +61,12 @@ interface Stream {
 /** How often waiting requests hear their positions, in milliseconds. */
 const TELL_EVERY_MS = 250;
 
+function answerHash(sequences: readonly Sequence[]): string {
+  const hash = createHash("sha256");
+  for (const { tokens, plan } of sequences) hash.update(`${tokens.slice(plan.prompt.length)}\n`);
+  return hash.digest("hex");
+}
+
 const noText: StreamDecoder = { push: () => "", end: () => "" };
 
 export class LocalEngine implements Engine {
@@ -335,9 +341,13 @@ export class LocalEngine implements Engine {
       sampling: { ...sampling, logitBias: sampling?.logitBias && [...sampling.logitBias] },
       grammar,
     };
+    const { adapter } = sequences[0].plan;
+    const whole = sequences.every(({ finished }) => finished === "stop" || finished === "length");
     return {
       weir: VERSION,
       weightsHash: this.weightsHash,
+      ...(adapter && { adapterHash: adapter.hash }),
+      ...(whole && { answerHash: answerHash(sequences) }),
       device: this.served.device.description,
       seed: sequences[0].plan.seed,
       prompt: Array.from(prompt),

@@ -1,6 +1,5 @@
 // From a path to something that answers: checkpoint, tokenizer, chat format and engine. The one loader of the chat command, the
 // server and the evaluation.
-import { createHash } from "node:crypto";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import { type ByteSource, MemorySource, type OpenSource, openFile } from "../checkpoint/byte-source.ts";
@@ -19,6 +18,7 @@ import { compileGrammar } from "./grammar/compile.ts";
 import { LocalEngine } from "./local-engine.ts";
 import { type ModelOptions, ServedModel } from "./model.ts";
 import { MtpDrafter } from "./mtp-drafter.ts";
+import { weightsHash } from "./weights-hash.ts";
 
 export interface OpenOptions extends ModelOptions, DeviceOptions {
   /** Requests that may wait. */
@@ -47,29 +47,10 @@ export function languageOf(checkpoint: Checkpoint): { tokenizer: Tokenizer; chat
   return { tokenizer, chat };
 }
 
-/** Bytes of a tensor that weightsHash reads at its start and in its middle. */
-const SAMPLE = 2048;
-
 /**
- * Identifies the weights: names, types and sizes of all tensors and a sample of the bytes of each, of experts the first of a layer's.
- * Reading all of a large file would take too long, and so would thousands of single pages from a cold disk.
- */
-export function weightsHash(checkpoint: Checkpoint): string {
-  const hash = createHash("sha256");
-  for (const name of checkpoint.tensorNames) {
-    const { dtype, shape, bytes } = checkpoint.info(name);
-    hash.update(`${name} ${dtype} ${shape} ${bytes}\n`);
-    if (/\.experts\.[1-9]/.test(name)) continue;
-    const { location, read } = checkpoint.raw(name);
-    if (bytes <= 2 * SAMPLE || !location) hash.update(read());
-    else for (const at of [0, Math.floor(bytes / 2)]) hash.update(location.source.read(location.offset + at, SAMPLE));
-  }
-  return hash.digest("hex");
-}
-
-/**
- * How weight files are opened: mapped into memory where the native kernels are there, else read by position. `release` lets the
- * system take back the memory of all that was read; reading it again reads the file again.
+ * How weight files are opened: mapped into memory where the native kernels are there, else read by position. What `readInto` copies
+ * is read by position in either case: a page fault in a map fetches its neighbourhood with it. `release` lets the system take back the
+ * memory of all that was read from maps; reading it again reads the file again.
  */
 export async function weightFiles(): Promise<{ open: OpenSource; release: () => void }> {
   let native: typeof import("../tensor/native.ts");
@@ -81,14 +62,22 @@ export async function weightFiles(): Promise<{ open: OpenSource; release: () => 
   }
   const mapped: Uint8Array[] = [];
   const open = (path: string): ByteSource => {
+    const file = openFile(path);
     let bytes: Uint8Array;
     try {
       bytes = native.mapFile(path);
     } catch {
-      return openFile(path); // whose errors say what is wrong with the file
+      return file;
     }
     mapped.push(bytes);
-    return new MemorySource(path, bytes);
+    const map = new MemorySource(path, bytes);
+    return {
+      name: path,
+      size: map.size,
+      read: (offset, length) => map.read(offset, length),
+      readInto: (offset, target) => file.readInto(offset, target),
+      close: () => file.close(),
+    };
   };
   return { open, release: () => mapped.forEach((bytes) => native.forget(bytes)) };
 }

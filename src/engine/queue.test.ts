@@ -6,7 +6,8 @@ import { GrammarText, PromptLookup } from "./drafters.ts";
 import { compileGrammar } from "./grammar/compile.ts";
 import type { LocalEngine } from "./local-engine.ts";
 import { bitsOf, guessAlways, idsOf, randomEngine } from "./random-model.fixture.ts";
-import { EngineError, type EngineEvent, type GenerateRequest } from "./types.ts";
+import { differences, requestOfReceipt } from "./replay.ts";
+import { EngineError, type EngineEvent, type GenerateRequest, type Receipt } from "./types.ts";
 
 const prompt = (length: number): number[] => Array.from({ length }, (_, i) => 3 + ((i * i) % 29));
 
@@ -110,14 +111,21 @@ test("a receipt gives the same answer again, whatever was guessed, forced or cac
     const usage = events.at(-1);
     assert.ok(usage?.type === "usage");
     // Through JSON, as the command reads it.
-    const { prompt: ids, parameters, seed } = JSON.parse(JSON.stringify(usage.receipt));
-    const { sampling, ...rest } = parameters;
-    const logitBias = sampling?.logitBias ? new Map<number, number>(sampling.logitBias) : undefined;
+    const receipt = JSON.parse(JSON.stringify(usage.receipt)) as Receipt;
     const second = randomEngine(options);
-    const [again] = second.generateAll([{ ...rest, prompt: ids, sampling: { ...sampling, logitBias, seed } }]);
+    const [again] = second.generateAll([requestOfReceipt(receipt)]);
     assert.ok(idsOf(again).length > 0);
     assert.equal(bitsOf(again), bitsOf(events));
+    const last = again.at(-1);
+    assert.ok(last?.type === "usage");
+    assert.deepEqual(differences(receipt, last.receipt), []);
+    const [other] = second.generateAll([{ ...requestOfReceipt(receipt), maxTokens: 3 }]);
+    const shorter = other.at(-1);
+    assert.ok(shorter?.type === "usage");
+    assert.match(differences(receipt, shorter.receipt).join(), /^the answer \(\w+…\) is not the receipt's/);
     await second.close();
   }
   await first.close();
+  for (const wrong of [null, {}, { prompt: [1], parameters: {}, seed: "1" }])
+    assert.throws(() => requestOfReceipt(wrong as unknown as Receipt), /this is no receipt/);
 });

@@ -110,7 +110,12 @@ export interface Usage {
 /** Everything needed to compute the same answer again, bit for bit. */
 export interface Receipt {
   weir: string;
+  /** See weights-hash.ts. */
   weightsHash: string;
+  /** SHA-256 of the adapter's files, where `parameters.adapter` names one. */
+  adapterHash?: string;
+  /** SHA-256 of the answers' token ids in order; absent where one was cancelled or failed. */
+  answerHash?: string;
   device: string;
   seed: number;
   prompt: number[];
