@@ -2,14 +2,20 @@
 import "./strip-types.js";
 
 export const {
+  checkSteps,
   converse,
   EngineError,
   openCheckpoint,
   openDevice,
   openModel,
+  prepareJob,
   Program,
   readReply,
+  readSettings,
   requestFor,
+  SettingsError,
   Trainer,
+  understand,
+  verify,
   WorkerEngine,
 } = await import("../src/index.ts");
