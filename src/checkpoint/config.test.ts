@@ -1,3 +1,4 @@
+// Reading and writing config.json of every family, and refusing what makes no sense or is hostile.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -247,7 +247,7 @@ function compressedKeys(metadata: Metadata, layers: number): Record<string, unkn
 }
 
 /** Layers of the main model and prediction modules: block_count counts both, but only where the modules' tensors are there. */
-export function layerCounts(header: GgufHeader, architecture: string): { layers: number; modules: number } {
+function layerCounts(header: GgufHeader, architecture: string): { layers: number; modules: number } {
   const blocks = header.metadata.get(`${architecture}.block_count`)?.value;
   const said = header.metadata.get(`${architecture}.nextn_predict_layers`)?.value ?? 0;
   if (typeof blocks !== "number" || typeof said !== "number" || said >= blocks || said < 0)
@@ -310,7 +310,7 @@ const architectures: Record<Family, string> = {
   deepseek_v4: "deepseek4",
 };
 
-export const ggufArchitecture = (config: ModelConfig): string => architectures[config.family];
+const ggufArchitecture = (config: ModelConfig): string => architectures[config.family];
 
 /** Throws where GGUF has no way to say what the configuration says. */
 function checkExpressible(config: ModelConfig): void {

@@ -1,3 +1,4 @@
+// GGUF files to the byte: a file made by hand, every type and kind of metadata, split files, and headers that lie.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";

@@ -1,3 +1,4 @@
+// Downloads against a hub of our own on this machine: resuming, checking, refusing.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";

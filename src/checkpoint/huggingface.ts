@@ -47,7 +47,7 @@ function readTemplate(directory: string): string | null {
 }
 
 /** Released V4 names in transformers' spelling; all other names stay. */
-export function canonicalName(name: string): string {
+function canonicalName(name: string): string {
   if (name === "embed.weight") return "model.embed_tokens.weight";
   if (name === "norm.weight") return "model.norm.weight";
   if (name.startsWith("hc_head_")) return `model.hc_head.hc_${name.slice(8)}`;

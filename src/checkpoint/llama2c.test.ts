@@ -1,3 +1,4 @@
+// llama2.c files: layout, sizes, and the published stories260K where it is there.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,3 +1,4 @@
+// Models as whole files: through directory and GGUF and back in every type, older layouts, FP8 and FP4, and what is refused.
 import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,3 +1,4 @@
+// Block types against values worked out by hand from their published layouts.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { e2m1, e4m3, e5m2, e8m0, halves, toBfloat, toHalf } from "../tensor/floats.ts";

@@ -1,3 +1,4 @@
+// safetensors to the byte, whole and sharded, and headers that lie.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,3 +1,4 @@
+// The tensors that a configuration implies, against published models and their published sizes.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

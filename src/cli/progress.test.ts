@@ -1,3 +1,4 @@
+// The progress line with a clock and a terminal of our own.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { formatBytes, formatSeconds, Progress } from "./progress.ts";

@@ -22,7 +22,7 @@ import {
   type Usage,
 } from "./types.ts";
 
-export const VERSION = "0.1.0";
+const VERSION = "0.1.0";
 
 export interface LocalEngineOptions {
   name: string;

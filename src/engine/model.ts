@@ -36,7 +36,7 @@ export interface ModelOptions {
   draft?: boolean;
 }
 
-export const PAGE_SIZE = 16;
+const PAGE_SIZE = 16;
 /** Alternatives that the sampler reports; requests ask for at most so many. */
 export const ALTERNATIVES = 20;
 

@@ -28,7 +28,7 @@ export interface Ahead {
  * ids [T] one place further ahead. Weights `model.layers.{numHiddenLayers + index}.…`; eh_proj takes the embedding first.
  * Throws a ProgramError for a configuration without this module.
  */
-export function predictAhead(ctx: ModelContext, index: number, state: Tensor, ids: Tensor): Ahead {
+function predictAhead(ctx: ModelContext, index: number, state: Tensor, ids: Tensor): Ahead {
   const { config } = ctx;
   const { hiddenSize: d, rmsNormEps: eps, numNextnPredictLayers: modules } = config;
   if (config.attention.kind !== "latent" || index >= modules)

@@ -58,7 +58,7 @@ const model = z
     message: "give either path (a local model) or upstream (another server)",
   });
 
-export const serverConfig = z.strictObject({
+const serverConfig = z.strictObject({
   host: z.string().default("127.0.0.1"),
   port: z.number().int().min(0).max(65535).default(8080),
   /** Where the database lies. Default: $WEIR_HOME or ~/.weir. */
@@ -123,7 +123,6 @@ export const serverConfig = z.strictObject({
 
 export type ServerConfig = z.output<typeof serverConfig>;
 export type ModelConfig = ServerConfig["models"][string];
-export type Price = z.output<typeof price>;
 
 export class ConfigError extends Error {}
 

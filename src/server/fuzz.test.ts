@@ -1,3 +1,4 @@
+// The short run of the fuzzer; fuzz.slow.ts has the long one.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fuzz } from "./testing/fuzz-run.ts";

@@ -105,7 +105,7 @@ export const noUsage: GenerationUsage = {
 };
 
 /** Adds one delta to an answer. */
-export function applyDelta(answer: Answer, delta: Delta, tokens: TokenReport[] = []): void {
+function applyDelta(answer: Answer, delta: Delta, tokens: TokenReport[] = []): void {
   if (delta.type === "reasoning") {
     answer.reasoning += delta.text;
     answer.reasoningTokens.push(...tokens);
@@ -119,7 +119,7 @@ export function applyDelta(answer: Answer, delta: Delta, tokens: TokenReport[] =
   }
 }
 
-export function emptyAnswer(): Answer {
+function emptyAnswer(): Answer {
   return { reasoning: "", content: "", toolCalls: [], end: "stop", reasoningTokens: [], contentTokens: [] };
 }
 

@@ -1,3 +1,4 @@
+// What is left out of a schema that a grammar cannot hold.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { loosened } from "./loosened.ts";

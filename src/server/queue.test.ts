@@ -1,3 +1,4 @@
+// Taking turns in the queue of requests, and leaving it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ServerError } from "./errors.ts";

@@ -1,3 +1,4 @@
+// Limits of keys: per minute, per day, at once, in money, by model.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Caller } from "./caller.ts";

@@ -1,3 +1,4 @@
+// Models come and go in memory: loading once, making room, replacing, canaries, adapters.
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -40,7 +40,7 @@ const attribute = (key: string, value: string | number): { key: string; value: V
 const nanoseconds = (ms: number): string => String(BigInt(Math.round(ms * 1000)) * 1000n);
 
 /** An answer as an OTLP span (kind 2: server; status 2: error). */
-export function spanOf(record: UsageRecord, trace: Trace | undefined): Record<string, unknown> {
+function spanOf(record: UsageRecord, trace: Trace | undefined): Record<string, unknown> {
   const operation = operations.find(([pattern]) => pattern.test(record.endpoint))?.[1] ?? "chat";
   const failed = record.outcome === "insufficient_system_resource";
   return {

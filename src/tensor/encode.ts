@@ -5,7 +5,7 @@ import type { Plan } from "./plan.ts";
 import { type Dim, maxDim, type Program, type Tensor } from "./program.ts";
 
 export const PROGRAM_MAGIC = 0x52494557; // "WEIR"
-export const PROGRAM_VERSION = 1;
+const PROGRAM_VERSION = 1;
 
 export interface EncodedProgram {
   /**
@@ -18,9 +18,6 @@ export interface EncodedProgram {
   /** The base tensors that live outside the arena; their position is the external slot. */
   externals: Tensor[];
 }
-
-/** Words per tensor record. */
-export const TENSOR_WORDS = 16;
 
 /** Encodes `program` with `kernelOf(op name)` as kernel numbers (undefined: the caller's error). */
 export function encodeProgram(program: Program, plan: Plan, kernelOf: (name: string) => number): EncodedProgram {

@@ -32,7 +32,7 @@ export interface RopeTableOptions {
 }
 
 /** 0.1·a·ln(s) + 1, and 1 when nothing is stretched (YaRN, arXiv 2309.00071 §3.4, as DeepSeek-V2 uses it). */
-export const yarnMagnitude = (factor: number, mscale: number): number =>
+const yarnMagnitude = (factor: number, mscale: number): number =>
   factor <= 1 ? 1 : 0.1 * mscale * Math.log(factor) + 1;
 
 /** What cos and sin are multiplied by: 1 except for YaRN with unequal mscale and mscale_all_dim, or with neither of them. */

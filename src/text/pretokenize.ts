@@ -22,7 +22,7 @@ export interface PreTokenizer {
 export type Behavior = "Isolated" | "Removed" | "MergedWithPrevious" | "MergedWithNext" | "Contiguous";
 
 /** One `Split` of tokenizer.json: what becomes of the matches of a pattern; `invert` swaps matches and gaps. */
-export function splitBy(pattern: RegExp, behavior: Behavior, invert = false): Split {
+function splitBy(pattern: RegExp, behavior: Behavior, invert = false): Split {
   return (text, pieces) => {
     const out: Pieces = [];
     for (let p = 0; p < pieces.length; p += 2) {

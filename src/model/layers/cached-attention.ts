@@ -11,7 +11,7 @@ import type { Tensor } from "../../tensor/program.ts";
 import type { CacheInputs, ModelContext } from "../context.ts";
 
 /** The state that keeps one row of `width` values per cached token, named for the layer and what it holds. */
-export function cacheState(
+function cacheState(
   ctx: ModelContext,
   name: string,
   width: number,

@@ -15,7 +15,7 @@ export interface MlpNames {
   up: string;
   down: string;
 }
-export const CLASSIC: MlpNames = { gate: "gate_proj", up: "up_proj", down: "down_proj" };
+const CLASSIC: MlpNames = { gate: "gate_proj", up: "up_proj", down: "down_proj" };
 export const V4: MlpNames = { gate: "w1", up: "w3", down: "w2" };
 
 /** down(swiglu(gate(x), up(x))) + residual, all of width `width`. */

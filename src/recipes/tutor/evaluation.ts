@@ -11,7 +11,7 @@ import { type Completion, verify } from "./verify.ts";
 export type TestSet = "operands" | "phrasing";
 
 /** Problems per class in each test set. */
-export const PER_CLASS = 600;
+const PER_CLASS = 600;
 
 /**
  * The problems of a class in a test set: all its skills and levels alike, no question twice. Sets of different sizes have

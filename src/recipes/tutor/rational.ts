@@ -58,7 +58,7 @@ export function formatDecimal(a: Rational): string {
 }
 
 /** Longest arithmetic text that is read; longer input is answered with undefined, whatever it holds. */
-export const LONGEST_EXPRESSION = 400;
+const LONGEST_EXPRESSION = 400;
 
 /** What the reader of arithmetic computes with. An undefined result makes the whole text unreadable. */
 export interface Arithmetic<T> {

@@ -274,7 +274,7 @@ const bare = (line: string): string =>
     .replace(/\s(?:ok|wrong)$/, "");
 
 /** The text's steps with their lines: one per line; free text may also separate them by `;`, full stops or arrows. */
-export function splitSteps(text: string): { text: string; line: number }[] {
+function splitSteps(text: string): { text: string; line: number }[] {
   const out: { text: string; line: number }[] = [];
   text.split("\n").forEach((whole, line) => {
     const separators = /[;\uff1b\u3002]|=>|\u2192|\u21d2/;

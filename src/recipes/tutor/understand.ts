@@ -570,7 +570,7 @@ function patterns(): Pattern[] {
  * The steps of a solution that someone wants checked, words and numbering removed, and the exercise where it stands before them
  * as a formula.
  */
-export function readSolution(text: string): { question?: string; steps: string[] } | undefined {
+function readSolution(text: string): { question?: string; steps: string[] } | undefined {
   const math: string[] = [];
   for (const segment of normalise(text).split(/[\n;,\u2192\u21d2]/)) {
     const bare = segment

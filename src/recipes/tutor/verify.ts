@@ -80,7 +80,7 @@ const latex = (text: string): string =>
 const clean = (text: string): string => latex(normalise(text)).replace(/\s+/g, " ").trim();
 
 /** A written number: `-3`, `4.65`, `11/12`, `(3)/(4)`, `7%`; not an expression. */
-export function readNumber(text: string): Rational | undefined {
+function readNumber(text: string): Rational | undefined {
   const plain = text.replace(/[\s()]/g, "");
   if (!/^[-+]?\d{1,30}(\.\d{1,30})?(\/\d{1,30})?%?$/.test(plain)) return undefined;
   return evaluate(plain);
@@ -170,7 +170,7 @@ const REFUSAL =
 
 const replyOf = (text: string): string => text.replace(/\\boxed\{[^}]*\}/g, " ");
 
-export function languageFits(language: Language, reply: string): boolean {
+function languageFits(language: Language, reply: string): boolean {
   const rest = replyOf(reply);
   const han = /[\u4e00-\u9fff]/.test(rest);
   return language === "zh" ? han && !/[A-Za-z]{4,}/.test(rest) : !han && /[A-Za-z]{2,}/.test(rest);

@@ -52,7 +52,7 @@ interface Running {
 }
 
 /** DeepSeek's template for uploaded files (its official prompt): file blocks, then the question. */
-export function withAttachments(content: string, attachments: Attachment[] = []): string {
+function withAttachments(content: string, attachments: Attachment[] = []): string {
   const files = attachments.map(
     ({ name, text }) => `[file name]: ${name}\n[file content begin]\n${text}\n[file content end]\n`,
   );

@@ -36,7 +36,7 @@ export const pagePolicy = [
 ].join("; ");
 
 /** The diagram frame: an opaque origin with nothing to steal; Mermaid writes its styles into the picture. */
-export const diagramPolicy = [
+const diagramPolicy = [
   "default-src 'none'",
   "script-src 'self'",
   "style-src 'self' 'unsafe-inline'",

@@ -10,10 +10,10 @@ import { floats } from "./elementwise.ts";
  * (scale times code up to 128·32 in Q6_K) still fit a signed 32-bit sum: 16383 · 4096 · 32 < 2^31. So nearly nothing is lost
  * over f32 activations, at the cost of eight-bit ones: AVX2 and WebAssembly multiply 16-bit pairs as fast as they do bytes.
  */
-export const ACTIVATION_MAX = 16383;
-export const ACTIVATION_BLOCK = 32;
+const ACTIVATION_MAX = 16383;
+const ACTIVATION_BLOCK = 32;
 /** Bytes per block of 32: an f32 scale, two i32 sums (elements 0–15 and 16–31), 32 × i16. */
-export const ACTIVATION_BYTES = 76;
+const ACTIVATION_BYTES = 76;
 
 /** Where things are in a quantised row of `width` elements: all scales first, then all sums, then the elements. */
 export interface QuantizedRow {

@@ -1,3 +1,4 @@
+// Products grouped by expert, on every device; the checks are in ../testing.ts.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Dtype } from "../dtype.ts";

@@ -1,3 +1,4 @@
+// Products per head, on every device; the checks are in ../testing.ts.
 import { test } from "node:test";
 import type { Dtype } from "../dtype.ts";
 import { dim, type Program, type Tensor } from "../program.ts";

@@ -1,3 +1,4 @@
+// Linear layers in every weight type, on every device, and what is refused when a program is built.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Dtype } from "../dtype.ts";

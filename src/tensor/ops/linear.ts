@@ -154,7 +154,7 @@ const LINEAR_DB = defineOp({
 });
 
 /** dy [..., N] · W [N, K] → [..., K] of shape `shape`. Throws unless W is f32 or bf16, plain. */
-export function linearDx(dy: Tensor, w: Tensor, shape: readonly Dim[]): Tensor {
+function linearDx(dy: Tensor, w: Tensor, shape: readonly Dim[]): Tensor {
   expectFloatWeights("linear_dx", w);
   const dx = dy.program.temp("f32", shape);
   dy.program.emit(LINEAR_DX, [dy, w], [dx]);

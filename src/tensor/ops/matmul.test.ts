@@ -1,3 +1,4 @@
+// Matrix products in their three forms, on every device.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NativeDevice } from "../native.ts";

@@ -3,7 +3,7 @@
 // the two best; V3 report §2.1.2) and V4 (square root of softplus). The expert products are ops/linear.ts.
 import { defineOp } from "../op.ts";
 import { expectDtype, expectRank, expectShape, ProgramError, type Tensor, times } from "../program.ts";
-import { fill, floats, scaleBy } from "./elementwise.ts";
+import { floats, scaleBy } from "./elementwise.ts";
 
 export type Scoring = "softmax" | "sigmoid" | "sqrtsoftplus";
 const SCORINGS: Scoring[] = ["softmax", "sigmoid", "sqrtsoftplus"];
@@ -446,6 +446,3 @@ export function hashRoutes(table: Tensor, ids: Tensor): Tensor {
   table.program.emit(HASH_ROUTES, [table, ids], [out]);
   return out;
 }
-
-/** A zero [1] to add balance losses to. */
-export const noLoss = (like: Tensor): Tensor => fill(like.program, [1], 0);

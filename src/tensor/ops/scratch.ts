@@ -14,7 +14,7 @@ const PAD = 16;
 const LANES = 64;
 
 /** Keys after which a partial result is closed and folded into the running one; fixed so that bits never depend on threads. */
-export const SPLIT = 256;
+const SPLIT = 256;
 
 export const padded = (n: number): number => Math.ceil(n / PAD) * PAD;
 

@@ -34,7 +34,7 @@ import { jinjaTemplate } from "./templates.ts";
 import { toolsSection } from "./tools-text.ts";
 
 /** Calls with the word "function" and a code fence: V2.5, V3, R1. */
-export const FENCED: ToolSyntax & { kind: "json" } = {
+const FENCED: ToolSyntax & { kind: "json" } = {
   kind: "json",
   begin: `${CALLS_BEGIN}${CALL_BEGIN}function${TOOL_SEP}`,
   beforeName: "",
@@ -45,7 +45,7 @@ export const FENCED: ToolSyntax & { kind: "json" } = {
 };
 
 /** Calls as name and bare JSON: V3.1. */
-export const BARE: ToolSyntax & { kind: "json" } = {
+const BARE: ToolSyntax & { kind: "json" } = {
   kind: "json",
   begin: `${CALLS_BEGIN}${CALL_BEGIN}`,
   beforeName: "",

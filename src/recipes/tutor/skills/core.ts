@@ -79,7 +79,7 @@ const multiplication = operation("multiply", "A", "*", 5, 2.5, (rng, level) => {
   return [ofLength(rng, m), ofLength(rng, n)];
 });
 
-export const divisionResult = (quotient: number, remainder: number) => (language: Language) =>
+const divisionResult = (quotient: number, remainder: number) => (language: Language) =>
   remainder === 0
     ? `${quotient}`
     : language === "zh"

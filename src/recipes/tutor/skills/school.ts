@@ -99,7 +99,7 @@ const negatives = expressionSkill("negative", "B", 4, 2, (rng, level) => {
 });
 
 /** gcd(a, b) with its lines; 1 is recognised as soon as a remainder of 1 appears. */
-export function gcdLines(s: Scratch, a: number, b: number): number {
+function gcdLines(s: Scratch, a: number, b: number): number {
   if (a < b) [a, b] = [b, a];
   while (b > 1) [a, b] = [b, s.remainder(a, b)];
   return b === 1 ? 1 : a;

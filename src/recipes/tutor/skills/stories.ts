@@ -9,7 +9,7 @@ import { NAMES_EN, STORIES_EN, THINGS_EN } from "../stories-en.ts";
 import { NAMES_ZH, STORIES_ZH, THINGS_ZH } from "../stories-zh.ts";
 import { make, number } from "./school.ts";
 
-export const STORIES = { zh: STORIES_ZH, en: STORIES_EN } as const;
+const STORIES = { zh: STORIES_ZH, en: STORIES_EN } as const;
 
 const parsed = new Map<string, (values: Readonly<Record<string, number>>) => Expression>();
 

@@ -23,7 +23,7 @@ import { cancel, greatest, make, number } from "./school.ts";
 /** Coefficients by power, the constant first. */
 type Polynomial = readonly number[];
 
-export function polynomialText(p: Polynomial, x = "x"): string {
+function polynomialText(p: Polynomial, x = "x"): string {
   let text = "";
   for (let power = p.length - 1; power >= 0; power--) {
     const c = p[power];

@@ -13,7 +13,7 @@ const chatLogprobs = z
   })
   .nullable();
 
-export const usageShape = z.object({
+const usageShape = z.object({
   prompt_tokens: z.int(),
   completion_tokens: z.int(),
   total_tokens: z.int(),

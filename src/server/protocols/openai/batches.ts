@@ -112,7 +112,7 @@ function parseLines(bytes: Uint8Array, endpoint: string): Line[] {
 export type Dispatch = (path: string, body: unknown, caller: Caller, signal: AbortSignal) => Promise<Response>;
 
 /** Works batches off, one after the other. */
-export class BatchRunner {
+class BatchRunner {
   readonly #services: Services;
   readonly #dispatch: Dispatch;
   readonly #stop = new AbortController();

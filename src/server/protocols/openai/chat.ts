@@ -157,7 +157,7 @@ interface Head {
 }
 
 /** The chunks of a stream, without the closing [DONE]. */
-export async function* chatChunks(
+async function* chatChunks(
   events: AsyncIterable<GenerationEvent>,
   options: { head: Head; logprobs: boolean; includeUsage: boolean; dialect: ChatDialect },
 ): AsyncGenerator<z.output<typeof chatChunk>> {

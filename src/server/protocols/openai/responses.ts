@@ -1,6 +1,5 @@
 // POST /v1/responses and the stored responses behind previous_response_id.
 import type { Hono } from "hono";
-import { z } from "zod";
 import type { Conversation, Tool } from "../../../text/conversation.ts";
 import { invalid, ServerError } from "../../errors.ts";
 import type { GenerationRequest } from "../../generation.ts";
@@ -265,5 +264,3 @@ export function mountResponses(app: Hono<Env>, services: Services): void {
     });
   }
 }
-
-export const deletedResponse = z.object({ id: z.string(), object: z.literal("response"), deleted: z.literal(true) });

@@ -19,7 +19,7 @@ export function openaiError(error: ServerError) {
   return { error: { message: error.message, type, param: error.field ?? null, code: error.code } };
 }
 
-export const openaiDialect: ChatDialect = {
+const openaiDialect: ChatDialect = {
   name: "openai",
   schema: chatRequest,
   check: () => {},
