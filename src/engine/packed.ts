@@ -1,7 +1,8 @@
 // Packed weights on disk: what a large model's weights became when they were rearranged for the machine, so that the next start maps
 // that file instead of reading and rearranging again. Files lie in `packed/` of WEIR_HOME (~/.weir), are made once per model and
 // never more than fit a limit; WEIR_PACKED=off does without, WEIR_PACKED_LEAST sets the
-// bytes from which on a model gets one. A file that is not exactly what it should be is ignored and replaced.
+// bytes from which on a model gets one. A file whose table, length or samples
+// are not what they should be is ignored and replaced; its gigabytes are not read for a checksum, which would cost what the file saves.
 import { createHash } from "node:crypto";
 import {
   closeSync,
@@ -19,18 +20,24 @@ import {
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { temporaryName } from "../checkpoint/atomic.ts";
-import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { MemorySource, openFile } from "../checkpoint/byte-source.ts";
+import type { Checkpoint, Stretch } from "../checkpoint/checkpoint.ts";
 import type { DeviceBuffer } from "../tensor/device.ts";
 import { DTYPES, type Dtype, isPacked, unpackedDtype } from "../tensor/dtype.ts";
 import { mapFile, type NativeDevice } from "../tensor/native.ts";
 import type { Tensor } from "../tensor/program.ts";
+import { hashSample } from "./weights-hash.ts";
 
 /** Smaller models are packed faster than anyone notices. */
 const LEAST_BYTES = 256 * 2 ** 20;
 /** All files together. */
 const MOST_BYTES = 32 * 2 ** 30;
 const ALIGNMENT = 4096;
-const MAGIC = "weirpack";
+const MAGIC = "weirpac2";
+/** Length of the table, its SHA-256, the magic word. */
+const TAIL = 48;
+/** Blocks of each tensor that are compared before the file is used. */
+const SAMPLED_BLOCKS = 2;
 
 interface Entry {
   name: string;
@@ -38,6 +45,14 @@ interface Entry {
   shape: number[];
   offset: number;
   bytes: number;
+  /** Of SAMPLED_BLOCKS of its bytes. */
+  sample: string;
+}
+
+function sampleOf(stretch: Stretch): string {
+  const hash = createHash("sha256");
+  hashSample(hash, stretch, SAMPLED_BLOCKS);
+  return hash.digest("hex");
 }
 
 const folder = (): string => join(process.env.WEIR_HOME ?? join(homedir(), ".weir"), "packed");
@@ -67,17 +82,22 @@ function keyOf(device: NativeDevice, checkpoint: Checkpoint, tensors: readonly T
   return hash.digest("hex").slice(0, 32);
 }
 
-/** The entries of a finished file, undefined where it is none. */
-function entriesOf(file: Uint8Array): Entry[] | undefined {
-  const tail = file.length - 16;
-  if (tail < 0 || new TextDecoder().decode(file.subarray(tail + 8)) !== MAGIC) return undefined;
-  const length = Number(new DataView(file.buffer, file.byteOffset + tail, 8).getBigUint64(0, true));
-  if (length > tail) return undefined;
+/** The entries of a finished file, undefined where it is none or damaged. */
+function entriesOf(path: string): Entry[] | undefined {
+  const source = openFile(path);
   try {
-    const entries = JSON.parse(new TextDecoder().decode(file.subarray(tail - length, tail))) as Entry[];
-    return entries.every(({ offset, bytes }) => offset >= 0 && offset + bytes <= tail - length) ? entries : undefined;
+    const at = source.size - TAIL;
+    const tail = Buffer.from(source.read(at, TAIL));
+    const length = Number(tail.readBigUInt64LE());
+    if (tail.toString("latin1", TAIL - MAGIC.length) !== MAGIC) return undefined;
+    const table = source.read(at - length, length);
+    if (!createHash("sha256").update(table).digest().equals(tail.subarray(8, 40))) return undefined;
+    const entries = JSON.parse(new TextDecoder().decode(table)) as Entry[];
+    return entries.every((entry) => sampleOf({ source, ...entry }) === entry.sample) ? entries : undefined;
   } catch {
-    return undefined;
+    return undefined; // ends too early for what it says of itself
+  } finally {
+    source.close();
   }
 }
 
@@ -135,8 +155,8 @@ export class PackedWeights {
     this.temporary = temporaryName(path);
     let entries: Entry[] | undefined;
     try {
+      entries = entriesOf(path);
       this.file = mapFile(path);
-      entries = entriesOf(this.file);
       const now = new Date();
       utimesSync(path, now, now);
     } catch {
@@ -168,6 +188,7 @@ export class PackedWeights {
       shape: [...(shape as number[])],
       offset: this.position,
       bytes: bytes.length,
+      sample: sampleOf({ source: new MemorySource(name, bytes), offset: 0, bytes: bytes.length }),
     });
     this.write(bytes);
     this.write(new Uint8Array((ALIGNMENT - (bytes.length % ALIGNMENT)) % ALIGNMENT));
@@ -194,11 +215,10 @@ export class PackedWeights {
   finish(): void {
     if (this.descriptor === undefined) return;
     const table = new TextEncoder().encode(JSON.stringify([...this.entries.values()]));
-    const tail = new Uint8Array(16);
-    new DataView(tail.buffer).setBigUint64(0, BigInt(table.length), true);
-    tail.set(new TextEncoder().encode(MAGIC), 8);
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(table.length));
     this.write(table);
-    this.write(tail);
+    this.write(Buffer.concat([length, createHash("sha256").update(table).digest(), Buffer.from(MAGIC)]));
     const { descriptor } = this;
     if (descriptor === undefined) return;
     fsync(descriptor, (error) => {

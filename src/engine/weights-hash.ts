@@ -1,4 +1,4 @@
-// Which weights a model has, as one hash: receipts name it, and prefixes on disk are found by it.
+// Which weights a model has, as one hash: receipts name it, and prefixes on disk are found by it. And the samples of large files.
 import { createHash, type Hash } from "node:crypto";
 import type { Checkpoint, Stretch } from "../checkpoint/checkpoint.ts";
 
@@ -19,8 +19,13 @@ function hashWhole(hash: Hash, { source, offset, bytes }: Stretch): void {
   }
 }
 
-/** `count` blocks in the middles of as many equal parts. */
-function hashSample(hash: Hash, { source, offset, bytes }: Stretch, count: number): void {
+/** `count` blocks in the middles of as many equal parts; all of a stretch that is no longer than they are. */
+export function hashSample(hash: Hash, stretch: Stretch, count: number): void {
+  const { source, offset, bytes } = stretch;
+  if (bytes <= count * BLOCK) {
+    hashWhole(hash, stretch);
+    return;
+  }
   const block = new Uint8Array(BLOCK);
   for (let i = 0; i < count; i++) {
     source.readInto(offset + Math.floor(((i + 0.5) / count) * (bytes - BLOCK)), block);
@@ -45,7 +50,7 @@ export function weightsHash(checkpoint: Checkpoint): string {
   for (const { name, dtype, shape, bytes, stored } of tensors) {
     hash.update(`${name} ${dtype} ${shape} ${bytes}\n`);
     for (const stretch of stored) {
-      if (whole || stretch.bytes <= blocks * BLOCK) hashWhole(hash, stretch);
+      if (whole) hashWhole(hash, stretch);
       else hashSample(hash, stretch, blocks);
     }
   }
