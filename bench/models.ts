@@ -171,7 +171,7 @@ function noisyModel(config: ModelConfig, wish: WritableType): Omit<ModelSource, 
 }
 
 /** Bytes and fillers: llama.cpp refuses models without a vocabulary. */
-function writeTokenizer(path: string, size: number): void {
+export function writeTokenizer(path: string, size: number): void {
   const vocab: Record<string, number> = {};
   for (let id = 0; id < size; id++) vocab[BYTE_TO_CHAR[id] ?? `<filler ${id}>`] = id;
   const splits = PATTERNS["deepseek-v3"].map((source) => ({

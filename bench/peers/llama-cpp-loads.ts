@@ -13,7 +13,7 @@
 //               .key_length_mla, .value_length_mla, X.expert_count, X.expert_used_count, X.expert_shared_count,
 //               X.expert_feed_forward_length, X.expert_gating_func (else V2's softmax is assumed), X.rope.dimension_count
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -28,8 +28,7 @@ import { tensorSpecs } from "../../src/checkpoint/tensors.ts";
 import type { ModelSource } from "../../src/checkpoint/write-model.ts";
 import { modelFromArrays, writeGgufModel, writeHuggingFace } from "../../src/checkpoint/write-model.ts";
 import { main as weir } from "../../src/cli/main.ts";
-import { BYTE_TO_CHAR } from "../../src/text/alphabet.ts";
-import { PATTERNS } from "../../src/text/patterns.ts";
+import { writeTokenizer } from "../models.ts";
 
 /** The parts of node-llama-cpp that are used. */
 interface Peer {
@@ -55,30 +54,6 @@ async function loadPeer(): Promise<Peer> {
       if ((error as { code?: string }).code !== "MODULE_NOT_FOUND") throw error;
     }
   throw new Error("node-llama-cpp is not installed; run `npm i node-llama-cpp@3.22` in this folder first");
-}
-
-/** llama.cpp refuses models without a vocabulary; bytes and fillers make one of the size the model has. */
-function writeTokenizer(path: string, size: number): void {
-  const vocab: Record<string, number> = {};
-  for (let id = 0; id < size; id++) vocab[BYTE_TO_CHAR[id] ?? `<filler ${id}>`] = id;
-  const splits = PATTERNS["deepseek-v3"].map((source) => ({
-    type: "Split",
-    pattern: { Regex: source },
-    behavior: "Isolated",
-  }));
-  writeFileSync(
-    path,
-    JSON.stringify({
-      version: "1.0",
-      added_tokens: [],
-      pre_tokenizer: {
-        type: "Sequence",
-        pretokenizers: [...splits, { type: "ByteLevel", add_prefix_space: false, use_regex: false }],
-      },
-      decoder: { type: "ByteLevel" },
-      model: { type: "BPE", vocab, merges: [] },
-    }),
-  );
 }
 
 function readIds(directory: string): { prompt: number[]; greedy: number[] } {

@@ -1,6 +1,7 @@
 // A model's shape: reads Hugging Face's config.json into one typed record for every family and writes it back. Which tensors
-// follow from it is tensors.ts's business; what they compute is the model layer's. Key meanings and defaults:
-// reference "DeepSeek facts" 1.1-1.7 and the configuration classes of transformers 5.
+// follow from it is tensors.ts's business; what they compute is the model layer's. Key meanings and defaults are those of the
+// configuration files that DeepSeek publishes and of the configuration classes of transformers 5.
+import type { RopeScaling } from "../tensor/rope-tables.ts";
 import { CheckpointError, show } from "./errors.ts";
 import { Fields } from "./fields.ts";
 
@@ -15,31 +16,6 @@ export const families = [
 ] as const;
 /** `model_type` of config.json. `deepseek` is DeepSeekMoE-16B; V3 covers R1 and V3.1. */
 export type Family = (typeof families)[number];
-
-/** Scaling of rotary frequencies; the numbers as the checkpoint says them. */
-export type RopeScaling =
-  | { type: "linear"; factor: number }
-  | {
-      type: "llama3";
-      factor: number;
-      lowFreqFactor: number;
-      highFreqFactor: number;
-      originalMaxPositionEmbeddings: number;
-    }
-  | {
-      type: "yarn";
-      factor: number;
-      originalMaxPositionEmbeddings: number;
-      betaFast: number;
-      betaSlow: number;
-      /** null: not given. */
-      mscale: number | null;
-      mscaleAllDim: number | null;
-      /** Overrides the factor on cos and sin; null: derived from mscale and mscaleAllDim. V4 is always 1. */
-      attentionFactor: number | null;
-      /** Whether the ramp's ends are rounded outwards (the default). */
-      truncate: boolean;
-    };
 
 export interface RopeConfig {
   theta: number;

@@ -85,8 +85,11 @@ function tableBytes(model: ModelSource, name: string, bytes: 4 | 8): Uint8Array 
 
 const torchNames: Record<string, string> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
 
-/** Fills `directory`, which must not exist or be empty, through `fill` on a temporary neighbour that is then renamed. */
-function writeDirectory(directory: string, replace: boolean, fill: (temporary: string) => void): void {
+/**
+ * Fills `directory` through `fill` on a temporary neighbour that is then renamed. Throws CheckpointError where it exists with something
+ * in it and `replace` is false.
+ */
+export function writeDirectory(directory: string, replace: boolean, fill: (temporary: string) => void): void {
   const occupied = existsSync(directory) && readdirSync(directory).length > 0;
   if (occupied && !replace) throw new CheckpointError(directory, "directory", "is not empty; name a new one");
   mkdirSync(dirname(directory), { recursive: true });

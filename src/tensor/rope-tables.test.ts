@@ -1,18 +1,12 @@
 // Rotary tables against values worked out from the published formulas.
 import assert from "node:assert/strict";
 import test from "node:test";
-import {
-  type RopeTableScaling,
-  ropeAttentionFactor,
-  ropeFrequencies,
-  ropeSoftmaxFactor,
-  ropeTable,
-} from "./rope-tables.ts";
+import { type RopeScaling, ropeAttentionFactor, ropeFrequencies, ropeSoftmaxFactor, ropeTable } from "./rope-tables.ts";
 
 const near = (got: number, wanted: number, within = 1e-12): void =>
   assert.ok(Math.abs(got - wanted) <= within * Math.max(1, Math.abs(wanted)), `${got}, wanted ${wanted}`);
 
-const yarn = (fields: Partial<Extract<RopeTableScaling, { type: "yarn" }>> = {}): RopeTableScaling => ({
+const yarn = (fields: Partial<Extract<RopeScaling, { type: "yarn" }>> = {}): RopeScaling => ({
   type: "yarn",
   factor: 40,
   originalMaxPositionEmbeddings: 4096,
@@ -66,7 +60,7 @@ test("YaRN's magnitude: on the softmax scale for equal mscales, on the table oth
 });
 
 test("llama3 scaling: short waves kept, long ones divided, those between blended", () => {
-  const scaling: RopeTableScaling = {
+  const scaling: RopeScaling = {
     type: "llama3",
     factor: 8,
     lowFreqFactor: 1,

@@ -1,8 +1,8 @@
 // Tables of cosines and sines for rotary position embedding, one row per position, with the published ways of stretching a
 // model's context. Rotating by them is ops/rope.ts; which model uses which scaling is said in checkpoint/config.
 
-/** How rotary frequencies are stretched beyond the trained context (same fields as checkpoint/config's RopeScaling). */
-export type RopeTableScaling =
+/** How rotary frequencies are stretched beyond the trained context; the numbers as checkpoints say them. */
+export type RopeScaling =
   | { type: "linear"; factor: number }
   | {
       type: "llama3";
@@ -17,9 +17,12 @@ export type RopeTableScaling =
       originalMaxPositionEmbeddings: number;
       betaFast: number;
       betaSlow: number;
+      /** null: not given. */
       mscale: number | null;
       mscaleAllDim: number | null;
+      /** Overrides the factor on cos and sin; null: derived from mscale and mscaleAllDim. V4 is always 1. */
       attentionFactor: number | null;
+      /** Whether the ramp's ends are rounded outwards (the default). */
       truncate: boolean;
     };
 
@@ -28,7 +31,7 @@ export interface RopeTableOptions {
   theta: number;
   /** How many dimensions of a head are rotated; even. */
   dim: number;
-  scaling: RopeTableScaling | null;
+  scaling: RopeScaling | null;
 }
 
 /** 0.1·a·ln(s) + 1, and 1 when nothing is stretched (YaRN, arXiv 2309.00071 §3.4, as DeepSeek-V2 uses it). */
@@ -36,7 +39,7 @@ const yarnMagnitude = (factor: number, mscale: number): number =>
   factor <= 1 ? 1 : 0.1 * mscale * Math.log(factor) + 1;
 
 /** What cos and sin are multiplied by: 1 except for YaRN with unequal mscale and mscale_all_dim, or with neither of them. */
-export function ropeAttentionFactor(scaling: RopeTableScaling | null): number {
+export function ropeAttentionFactor(scaling: RopeScaling | null): number {
   if (scaling?.type !== "yarn") return 1;
   if (scaling.attentionFactor !== null) return scaling.attentionFactor;
   if (scaling.mscale && scaling.mscaleAllDim)
@@ -48,7 +51,7 @@ export function ropeAttentionFactor(scaling: RopeTableScaling | null): number {
  * What MLA's softmax scale is multiplied by: the square of YaRN's magnitude at mscale_all_dim (DeepSeek-V2/V3 modelling code,
  * `softmax_scale`), 1 for everything else. It applies at every length, also below the trained context.
  */
-export function ropeSoftmaxFactor(scaling: RopeTableScaling | null): number {
+export function ropeSoftmaxFactor(scaling: RopeScaling | null): number {
   if (scaling?.type !== "yarn" || !scaling.mscaleAllDim) return 1;
   return yarnMagnitude(scaling.factor, scaling.mscaleAllDim) ** 2;
 }

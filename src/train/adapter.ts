@@ -1,10 +1,11 @@
 // Adapters on disk as Hugging Face PEFT has them: adapter_config.json and adapter_model.safetensors, a pair of factors per linear
 // layer, experts one by one as DeepSeek's checkpoints name them. What an adapter does to weights is lora.ts's.
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { temporaryName, writeTextAtomically } from "../checkpoint/atomic.ts";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { writeTextAtomically } from "../checkpoint/atomic.ts";
 import { CheckpointError } from "../checkpoint/errors.ts";
 import { openSafetensors, readTensor, writeSafetensors } from "../checkpoint/safetensors.ts";
+import { writeDirectory } from "../checkpoint/write-model.ts";
 import { expertNames } from "../model/weights.ts";
 import type { Lora } from "./lora.ts";
 
@@ -51,19 +52,10 @@ export function exportAdapter(directory: string, lora: Lora, baseModel: string):
     inference_mode: true,
     target_modules: [...new Set(lora.adapted.map((name) => name.split(".").at(-2)!))].sort(),
   };
-  mkdirSync(dirname(directory), { recursive: true });
-  const temporary = temporaryName(directory);
-  mkdirSync(temporary);
-  try {
+  writeDirectory(directory, true, (temporary) => {
     writeSafetensors(join(temporary, TENSORS), tensors);
     writeTextAtomically(join(temporary, CONFIG), `${JSON.stringify(config, null, 2)}\n`);
-    const old = temporaryName(directory);
-    if (existsSync(directory)) renameSync(directory, old);
-    renameSync(temporary, directory);
-    rmSync(old, { recursive: true, force: true });
-  } finally {
-    rmSync(temporary, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Reads a PEFT directory into an adapter of the same rank over the same model, and merges it. Throws CheckpointError. */

@@ -18,6 +18,7 @@ import { readMetrics } from "./metrics.ts";
 import { bestFit, joined } from "./packing.ts";
 import { readRows } from "./rows.ts";
 import { DocumentStream } from "./stream.ts";
+import { tinyJson } from "./tiny.fixture.ts";
 
 const root = mkdtempSync(join(tmpdir(), "weir-job-"));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -35,38 +36,13 @@ mkdirSync(at("tokenizer"));
 writeFileSync(at("tokenizer/tokenizer.json"), JSON.stringify(tokenizerJson(vocabulary)));
 writeFileSync(at("tokenizer/tokenizer_config.json"), JSON.stringify(tokenizerConfigJson(vocabulary)));
 const tokenizer = loadTokenizer(at("tokenizer"));
-const architecture = {
-  architectures: ["DeepseekV3ForCausalLM"],
-  model_type: "deepseek_v3",
+const architecture = tinyJson({
   vocab_size: 320,
-  hidden_size: 32,
-  intermediate_size: 64,
-  moe_intermediate_size: 32,
-  num_hidden_layers: 2,
-  num_attention_heads: 2,
-  num_key_value_heads: 2,
-  n_shared_experts: 1,
-  n_routed_experts: 4,
-  num_experts_per_tok: 2,
-  n_group: 1,
-  topk_group: 1,
-  norm_topk_prob: true,
-  routed_scaling_factor: 1,
-  scoring_func: "sigmoid",
-  topk_method: "noaux_tc",
-  first_k_dense_replace: 1,
-  kv_lora_rank: 16,
-  q_lora_rank: null,
-  qk_nope_head_dim: 16,
-  qk_rope_head_dim: 8,
-  v_head_dim: 16,
   max_position_embeddings: 128,
-  rms_norm_eps: 1e-6,
-  rope_theta: 10000,
   initializer_range: 0.05,
   bos_token_id: tokenizer.special.bos,
   eos_token_id: tokenizer.special.eos,
-};
+});
 const lines = (rows: unknown[]): string => rows.map((row) => JSON.stringify(row)).join("\n");
 
 test("rows of every layout are recognised, broken ones named with their number and reason", () => {
@@ -189,6 +165,11 @@ test("wrong settings are named, with the nearest right one", () => {
     /data\.0\.wieght; did you mean weight/,
   );
   assert.throws(() => readSettings({ ...good, steps: "many" }), /steps: /);
+  assert.throws(
+    () => readSettings({ modle: "m", method: "sft" }),
+    /modle; did you mean model\?\n.*out is missing[\s\S]*data is missing/,
+  );
+  assert.deepEqual(readSettings({ ...good, data: "rows.jsonl" }).data, [{ path: "rows.jsonl", weight: 1 }]);
   assert.throws(() => readSettings({ ...good, model: "m" }), /either model/);
   assert.throws(() => parseSettings("a: [1"), /not YAML/);
 });

@@ -1,5 +1,6 @@
 // The policy objectives of reinforcement learning as pure functions of numbers: advantages from rewards, the clipped surrogate with
 // its KL term, its derivative by each token's log-probability, and where those derivatives go in a packed row. No model, no sampling.
+import type { SamplingParameters } from "../engine/types.ts";
 
 /** What one sampled completion brings: an entry per completion token, its end token included. */
 export interface PolicySequence {
@@ -188,15 +189,7 @@ export function rowWeights(promptLength: number, coefficients: ArrayLike<number>
  * Factor on the trainer's logits under which it computes the distribution that was sampled from. Truncation (top-p, top-k, min-p)
  * renormalises what is kept, which the trainer does not replay: it is refused. Throws RangeError.
  */
-export function logitScaleOf(sampling: {
-  temperature?: number;
-  topP?: number;
-  topK?: number;
-  minP?: number;
-  frequencyPenalty?: number;
-  presencePenalty?: number;
-  repetitionPenalty?: number;
-}): number {
+export function logitScaleOf(sampling: SamplingParameters): number {
   const { temperature = 1, topP = 1, topK = 0, minP = 0 } = sampling;
   const { frequencyPenalty = 0, presencePenalty = 0, repetitionPenalty = 1 } = sampling;
   if (!(temperature > 0))
