@@ -77,13 +77,18 @@ export const SETTINGS = z.strictObject({
   tokenizer: z.string().optional().describe("directory with tokenizer.json; default: the model's"),
   chat_format: z.string().optional().describe("name of the chat format; default: the model's"),
   data: z
-    .array(
-      z.strictObject({
-        path: z.string().describe("JSON Lines or JSON, may be gzipped"),
-        weight: z.number().min(0).default(1).describe("how often rows are drawn from it, against the others"),
-      }),
+    .preprocess(
+      // One file needs no list.
+      (given) => (typeof given === "string" ? [{ path: given }] : given),
+      z
+        .array(
+          z.strictObject({
+            path: z.string().describe("JSON Lines or JSON, may be gzipped"),
+            weight: z.number().min(0).default(1).describe("how often rows are drawn from it, against the others"),
+          }),
+        )
+        .min(1),
     )
-    .min(1)
     .describe("files to train on"),
   steps: z.int().min(0).describe("updates in all"),
   lr: positive.default(1e-3).describe("peak learning rate"),
@@ -204,22 +209,34 @@ export function describeSettings(): string {
   return lines.join("\n");
 }
 
-/** Checks settings. Throws SettingsError for the first that is wrong. */
+/** One thing that is wrong with settings, in words. */
+function complaint(issue: z.core.$ZodIssue, given: unknown): string {
+  const at = issue.path.join(".");
+  if (issue.code === "unrecognized_keys") {
+    let of: JsonSchema | undefined = schema();
+    for (const part of issue.path) of = typeof part === "number" ? of?.items : of?.properties?.[String(part)];
+    const [key] = issue.keys;
+    const near = nearest(key, Object.keys(of?.properties ?? {}));
+    return `there is no setting ${at ? `${at}.` : ""}${key}${near ? `; did you mean ${near}?` : ""}`;
+  }
+  const found = issue.path.reduce<unknown>(
+    (of, part) => (of as Record<PropertyKey, unknown> | undefined)?.[part],
+    given,
+  );
+  if (found === undefined && issue.path.length === 1) {
+    const { description } = schema().properties?.[at] ?? {};
+    return `${at} is missing${description ? ` (${description})` : ""}`;
+  }
+  return `${at || "settings"}: ${issue.message}`;
+}
+
+/** Checks settings. Throws SettingsError naming all that is wrong, misspelt names first. */
 export function readSettings(given: unknown): Settings {
   const result = SETTINGS.safeParse(given);
   if (!result.success) {
-    const [issue] = result.error.issues;
-    const at = issue.path.join(".");
-    if (issue.code === "unrecognized_keys") {
-      let of: JsonSchema | undefined = schema();
-      for (const part of issue.path) of = typeof part === "number" ? of?.items : of?.properties?.[String(part)];
-      const [key] = issue.keys;
-      const near = nearest(key, Object.keys(of?.properties ?? {}));
-      throw new SettingsError(
-        `there is no setting ${at ? `${at}.` : ""}${key}${near ? `; did you mean ${near}?` : ""}`,
-      );
-    }
-    throw new SettingsError(`${at || "settings"}: ${issue.message}`);
+    const misspelt = (issue: z.core.$ZodIssue) => issue.code === "unrecognized_keys";
+    const issues = [...result.error.issues].sort((a, b) => Number(misspelt(b)) - Number(misspelt(a)));
+    throw new SettingsError(issues.map((issue) => complaint(issue, given)).join("\n  "));
   }
   const settings = result.data;
   if ((settings.model === undefined) === (settings.architecture === undefined))
