@@ -1,6 +1,6 @@
 // ModelConfig from GGUF metadata and back: the keys llama.cpp uses for its architectures llama, qwen2, deepseek, deepseek2,
-// deepseek32 and deepseek4. Reading goes through the same checks as a config.json. Key list: reference "file formats" D.3,
-// llama.cpp's llama-arch.cpp and its converter's parameters.
+// deepseek32 and deepseek4. Reading goes through the same checks as a config.json. Key list: llama.cpp's llama-arch.cpp
+// and its converter's parameters.
 import type { RopeScaling } from "../tensor/rope-tables.ts";
 import type { Family, ModelConfig } from "./config.ts";
 import { parseConfig } from "./config.ts";

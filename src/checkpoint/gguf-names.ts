@@ -1,6 +1,6 @@
 // The two spellings of every tensor: Hugging Face's and GGUF's, and where the layouts differ: experts stacked into one tensor,
-// kv_b split and transposed, query and key rows reordered for rotation by pairs. Sources: reference "file formats" D.4,
-// llama.cpp's tensor list and converter.
+// kv_b split and transposed, query and key rows reordered for rotation by pairs. Sources: llama.cpp's tensor list
+// and converter.
 import type { ModelConfig } from "./config.ts";
 
 /** Suffixes within a layer, `.weight` and `.bias` alike unless spelt out. */

@@ -1,5 +1,5 @@
 // The vocabulary between tokenizer.json and GGUF's tokenizer keys, both ways, for byte-level BPE. Reading vocabularies to encode text
-// is text/'s task. Keys: reference "file formats" D.5; token types as in llama.h.
+// is text/'s task. Keys: ggml's docs/gguf.md; token types as in llama.h.
 import { readFileSync, statSync } from "node:fs";
 import { charByte } from "../text/alphabet.ts";
 import { loadTokenizer } from "../text/load.ts";

@@ -1,5 +1,5 @@
 // GGUF files, version 2 and 3, single and split: metadata and tensor positions with every claim checked, and writing. Names and
-// meanings are gguf-names.ts's and gguf-config.ts's business. Format: ggml's gguf.h as described in reference "file formats" D.1.
+// meanings are gguf-names.ts's and gguf-config.ts's business. Format: ggml's gguf.h and docs/gguf.md.
 import { existsSync } from "node:fs";
 import { writeAtomically } from "./atomic.ts";
 import type { ByteSource, OpenSource } from "./byte-source.ts";

@@ -1,5 +1,5 @@
 // Matrices whose elements need scales kept in a tensor of their own: FP8 with a scale per block, FP4 pairs with a scale per 32.
-// Layouts: DeepSeek-V3's README_WEIGHTS and the V4 release, as described in reference "file formats" D.6.
+// Layouts: DeepSeek-V3's README_WEIGHTS.md and the V4 release.
 
 import { e4m3, e5m2 } from "../tensor/floats.ts";
 import type { BlockScales } from "./checkpoint.ts";

@@ -1,5 +1,6 @@
 // Which tensors a configuration implies, by Hugging Face name and shape [out, in], without a byte of weights: exact totals,
-// checks of what a checkpoint lacks. Names and shapes: reference "DeepSeek facts" 1.2 and 1.7; V4 as transformers writes it.
+// checks of what a checkpoint lacks. Names and shapes: the published repositories' model.safetensors.index.json; V4 as
+// transformers writes it.
 import type { CompressedAttention, GroupedAttention, LatentAttention, MlpType, ModelConfig } from "./config.ts";
 import { elementCount } from "./dtype.ts";
 import { CheckpointError } from "./errors.ts";

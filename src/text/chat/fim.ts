@@ -1,5 +1,5 @@
 // Fill-in-the-middle prompts: the text before and after a gap, the model writes what belongs between and then ends
-// (prefix-suffix-middle order; reference "deepseek" 4.5).
+// (prefix-suffix-middle order, as in the README of DeepSeek-Coder).
 
 import { PromptBuilder, type RenderedPrompt } from "./format.ts";
 import { BOS, FIM_BEGIN, FIM_END, FIM_HOLE } from "./marks.ts";

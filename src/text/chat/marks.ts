@@ -1,5 +1,5 @@
 // The marks of DeepSeek's chat formats. The bars are U+FF5C and the blocks U+2581, unlike the ASCII characters they resemble
-// (reference "deepseek" 1.10, 4).
+// (tokenizer.json of their repositories).
 
 export const BOS = "<｜begin▁of▁sentence｜>";
 export const EOS = "<｜end▁of▁sentence｜>";

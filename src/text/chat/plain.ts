@@ -1,5 +1,6 @@
 // Formats without special tokens in the dialogue, thinking or tools: DeepSeek-LLM, MoE, V2 ("User: / Assistant:") and Coder
-// instruct ("### Instruction:"). Layouts: reference "deepseek" 4.1.
+// instruct ("### Instruction:"). Layouts: the chat templates in their
+// repositories' tokenizer_config.json.
 
 import type { Conversation } from "../conversation.ts";
 import {

@@ -1,5 +1,5 @@
 // Prompts that put uploaded files and search results before a question, in the layout that DeepSeek's models know from their
-// own application (reference "deepseek" 4.6). The brackets and their order are DeepSeek's, the sentences are Weir's.
+// own application ("Official Prompts" in the README of DeepSeek-R1). The brackets and their order are DeepSeek's, the sentences are Weir's.
 
 export type PromptLanguage = "zh" | "en";
 

@@ -1,5 +1,6 @@
 // V2.5 and V3, R1 and its distills, V3.1, and Weir's own models: special tokens with nothing between the pieces, tool calls as
-// JSON between tokens. Layouts: reference "deepseek" 4.1, 4.2; what becomes of earlier reasoning: 4.4.
+// JSON between tokens. Layouts, and what becomes of earlier reasoning: the chat templates in their repositories'
+// tokenizer_config.json.
 
 import type { Conversation, Message } from "../conversation.ts";
 import {
