@@ -146,6 +146,8 @@ function loadWeight(device: Device, checkpoint: Checkpoint, tensor: Tensor): Dev
   return packed;
 }
 
+const SAMPLER_BUFFERS = ["logits", "parameters", "counters", "mask", "tokens", "logp"];
+
 const RELEASE_BYTES = 64 * 2 ** 20;
 
 /** A program and its sampler over weights, caches and page table, with the sizes the scheduler must respect. */
@@ -154,6 +156,8 @@ export class ServedModel {
   readonly options: InferenceOptions;
   readonly run: Executable;
   readonly sampler: Executable;
+  /** The sampler without alternatives, whose search costs more than the choice: over the same buffers, with the same choice. */
+  readonly choiceOnly: Executable;
   /** The program of the prediction module over the same pages; undefined without one. */
   readonly draft: Executable | undefined;
   readonly device: Device;
@@ -254,6 +258,10 @@ export class ServedModel {
     this.sampler = device.compile(buildSampler(config.vocabSize, maxSequences, ALTERNATIVES), {
       logits: this.run.buffer("logits"),
     });
+    this.choiceOnly = device.compile(
+      buildSampler(config.vocabSize, maxSequences, 0),
+      Object.fromEntries(SAMPLER_BUFFERS.map((name) => [name, this.sampler.buffer(name)])),
+    );
     if ("parameters" in source) this.absorb(source.parameters);
   }
 
@@ -306,6 +314,7 @@ export class ServedModel {
   free(): void {
     this.draft?.free();
     this.run.free();
+    this.choiceOnly.free();
     this.sampler.free();
     for (const buffer of this.owned) buffer.free();
   }

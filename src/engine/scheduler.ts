@@ -384,7 +384,7 @@ export class Scheduler {
    * Every row is sampled exactly as it would be in a step of its own.
    */
   private choose(wanted: Wanted[]): StepOutput[] {
-    const { sampler, config, run } = this.model;
+    const { sampler, choiceOnly, config, run } = this.model;
     const vocab = config.vocabSize;
     const words = Math.ceil(vocab / 32);
     const outputs = wanted.map(({ sequence }) => ({ sequence, events: [] as TokenEvent[] }));
@@ -404,7 +404,8 @@ export class Scheduler {
         counters.set([sequence.plan.seed, sequence.generated], r * 2);
         allow(mask.subarray(r * words, (r + 1) * words), sequence);
       });
-      sampler.run({ R: live.length });
+      const alternatives = live.some(({ sequence }) => sequence.plan.request.topLogprobs);
+      (alternatives ? sampler : choiceOnly).run({ R: live.length });
       const tokens = sampler.buffer("tokens").view() as Int32Array;
       const logp = sampler.buffer("logp").view() as Float32Array;
       const next: typeof live = [];

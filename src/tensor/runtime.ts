@@ -210,6 +210,12 @@ export abstract class RuntimeDevice<Handle, B extends Block> implements Device {
     }
     for (const buffer of buffers.values()) buffer.hold();
 
+    const byName = new Map<string, DeviceBuffer>();
+    const named = (name: string): DeviceBuffer => {
+      const found = findBuffer(program, buffers as Map<Tensor, DeviceBuffer>, name);
+      byName.set(name, found);
+      return found;
+    };
     let running = 0;
     let ended = false;
     const end = (): void => {
@@ -250,7 +256,10 @@ export abstract class RuntimeDevice<Handle, B extends Block> implements Device {
           if (--running === 0 && ended) end();
         }
       },
-      buffer: (tensor) => findBuffer(program, buffers as Map<Tensor, DeviceBuffer>, tensor),
+      buffer: (tensor) =>
+        typeof tensor === "string"
+          ? (byName.get(tensor) ?? named(tensor))
+          : findBuffer(program, buffers as Map<Tensor, DeviceBuffer>, tensor),
       arenaBytes: plan.arenaBytes,
       ...(this.host.profile ? { profile } : {}),
       free: () => {
