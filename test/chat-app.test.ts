@@ -417,6 +417,14 @@ test("the tutor: marked steps in an answer, exercises, own steps checked, hint",
   await page.getByRole("button", { name: "Hint" }).click();
   await page.locator(".bubble", { hasText: "Give me a hint: " }).waitFor();
   await ended(page, 1);
+  // Back at the exercise, nothing of it is lost.
+  await page.getByRole("link", { name: "Step Tutor" }).click();
+  await page.locator(".exercise-question", { hasText: /\d/ }).waitFor();
+  assert.match(await page.getByLabel("Your steps, one per line").inputValue(), /1005 \+ 1 = 1007/);
+  await page.getByText("One step is wrong.").waitFor();
+  await page.getByLabel("Your steps, one per line").fill("1000 + 5 = 1005");
+  await page.getByLabel("Your steps, one per line").press("Control+Enter");
+  await page.getByText("Every checked step is right.").waitFor();
 });
 
 test("see inside: tokens with probabilities and alternatives, experts, speed, cache, context, energy and cost", async () => {

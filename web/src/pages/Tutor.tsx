@@ -11,16 +11,27 @@ import { go } from "../state/router.ts";
 import { useLanguage, useWords } from "../words/index.ts";
 import { Page } from "./Page.tsx";
 
+/** What the page held when it was left: a hint opens a conversation, and who comes back goes on with the same exercise. */
+interface Kept {
+  skill?: string;
+  difficulty: number;
+  exercise?: TutorExercise;
+  working: string;
+  marks?: TutorMarks;
+}
+let kept: Kept = { difficulty: 2, working: "" };
+
 export default function Tutor({ onMenu }: { onMenu(): void }) {
   const words = useWords();
   const language = useLanguage();
   const { models } = useModels();
   const [skills, setSkills] = useState<TutorSkill[]>([]);
-  const [skill, setSkill] = useState<string>();
-  const [difficulty, setDifficulty] = useState(2);
-  const [exercise, setExercise] = useState<TutorExercise>();
-  const [marks, setMarks] = useState<TutorMarks>();
-  const solution = useRef<HTMLTextAreaElement>(null);
+  const [skill, setSkill] = useState(kept.skill);
+  const [difficulty, setDifficulty] = useState(kept.difficulty);
+  const [exercise, setExercise] = useState(kept.exercise);
+  const [marks, setMarks] = useState(kept.marks);
+  const [working, setWorking] = useState(kept.working);
+  const marked = useRef<HTMLDivElement>(null);
   const action = useAction();
   const model = models.find((one) => one.tutor);
 
@@ -34,21 +45,29 @@ export default function Tutor({ onMenu }: { onMenu(): void }) {
     );
   }, []);
 
+  useEffect(() => {
+    kept = { skill, difficulty, exercise, working, marks };
+  }, [skill, difficulty, exercise, working, marks]);
+
+  // On a phone the marks lie below what can be seen.
+  useEffect(() => {
+    if (marks) marked.current?.scrollIntoView({ block: "nearest" });
+  }, [marks]);
+
   const make = () =>
     action.run(async () => {
       const made = await call<{ exercise: TutorExercise }>("POST", "/tutor/exercise", { skill, difficulty, language });
       setExercise(made.exercise);
       setMarks(undefined);
-      if (solution.current) solution.current.value = "";
+      setWorking("");
     });
   const mark = (event: FormEvent): void => {
     event.preventDefault();
-    const text = solution.current?.value ?? "";
-    if (!exercise || text.trim() === "") return;
+    if (!exercise || working.trim() === "") return;
     action.run(async () => {
       const read = await call<{ marks: TutorMarks }>("POST", "/tutor/mark", {
         question: exercise.question,
-        working: text,
+        working,
         language,
       });
       setMarks(read.marks);
@@ -114,7 +133,12 @@ export default function Tutor({ onMenu }: { onMenu(): void }) {
               <p className="exercise-question">{exercise.question}</p>
               <form onSubmit={mark}>
                 <textarea
-                  ref={solution}
+                  value={working}
+                  onChange={(event) => setWorking(event.target.value)}
+                  onKeyDown={(event) => {
+                    if (event.key === "Enter" && (event.ctrlKey || event.metaKey))
+                      event.currentTarget.form?.requestSubmit();
+                  }}
                   rows={5}
                   aria-label={words.mySteps}
                   placeholder={words.mySteps}
@@ -142,7 +166,7 @@ export default function Tutor({ onMenu }: { onMenu(): void }) {
                   </button>
                 </div>
               </form>
-              {marks && <Steps marks={marks} own />}
+              <div ref={marked}>{marks && <Steps marks={marks} own />}</div>
             </section>
           )}
         </>
