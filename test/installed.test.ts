@@ -41,6 +41,12 @@ test("npm packs what is needed", () => {
   const archive = readdirSync(project).find((name) => name.endsWith(".tgz")) as string;
   assert.equal(run("tar", ["xzf", archive, "-C", home, "--strip-components=1"]).status, 0);
   assert.ok(existsSync(join(home, "src/cli/main.ts")) && existsSync(join(home, "kernels")));
+  const files = readdirSync(home, { recursive: true, encoding: "utf8" });
+  assert.deepEqual(
+    files.filter((name) => /\.(test|slow|fixture)\.ts$|(^|\/)testing(\/|\.ts$)/.test(name)),
+    [],
+    "what only tests use stays at home",
+  );
   const { dependencies } = JSON.parse(readFileSync(join(home, "package.json"), "utf8"));
   for (const name of Object.keys(dependencies)) {
     const link = join(project, "node_modules", name);

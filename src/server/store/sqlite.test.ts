@@ -4,7 +4,7 @@ import { mkdtempSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { storageContract } from "./contract.ts";
+import { storageContract } from "./contract.fixture.ts";
 import { openDatabase, SqliteStorage } from "./sqlite.ts";
 
 storageContract("sqlite", async () => new SqliteStorage(openDatabase(":memory:")));

@@ -1,5 +1,5 @@
 // What the server keeps: keys, usage, documents (responses, files, batches) and bytes. SQLite is the first implementation;
-// another database implements this interface and passes store/contract.ts. All times are milliseconds since 1970.
+// another database implements this interface and passes store/contract.fixture.ts. All times are milliseconds since 1970.
 
 export interface Limits {
   requestsPerMinute?: number;
