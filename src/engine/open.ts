@@ -86,7 +86,7 @@ export async function weightFiles(): Promise<{ open: OpenSource; release: () => 
 const SINGLE_THREAD_PARAMETERS = 20e6;
 
 /** One thread for small models, undefined (the device's default) for others and where WEIR_THREADS decides. */
-const defaultThreads = (checkpoint: Checkpoint): number | undefined =>
+export const defaultThreads = (checkpoint: Checkpoint): number | undefined =>
   process.env.WEIR_THREADS === undefined && countParameters(checkpoint.config).active < SINGLE_THREAD_PARAMETERS
     ? 1
     : undefined;

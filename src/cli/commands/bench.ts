@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import { openCheckpoint } from "../../checkpoint/model-directory.ts";
 import { LocalEngine } from "../../engine/local-engine.ts";
 import { ServedModel } from "../../engine/model.ts";
-import { weightFiles } from "../../engine/open.ts";
+import { defaultThreads, weightFiles } from "../../engine/open.ts";
 import type { EngineEvent, GenerateRequest } from "../../engine/types.ts";
 import { openDevice } from "../../tensor/devices.ts";
 import { type Command, UsageError } from "../command.ts";
@@ -24,7 +24,8 @@ const command: Command = {
   usage: `Usage: weir bench MODEL [--prompt 512] [--generate 64] [--context N] [--streams K] [--threads T] [--device D]
                         [--weights T] [--cache T] [--rounds 3] [--json]
 
-Prefill and decode in tokens per second (medians over rounds), time to first token, peak memory.`,
+Prefill and decode in tokens per second (medians over rounds), time to first token, peak memory. Threads as for answering: one where
+the model is so small that a second would cost more than it computes.`,
   async run(args) {
     const { values, positionals } = parseArgs({
       args,
@@ -49,7 +50,7 @@ Prefill and decode in tokens per second (medians over rounds), time to first tok
     const started = performance.now();
     const { open, release } = await weightFiles();
     const checkpoint = openCheckpoint(positionals[0], open);
-    const device = await openDevice(options);
+    const device = await openDevice({ ...options, threads: options.threads ?? defaultThreads(checkpoint) });
     const sizes = {
       ...options,
       context,
