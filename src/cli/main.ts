@@ -17,10 +17,10 @@ async function load(name: string): Promise<Command> {
 
 async function help(): Promise<void> {
   console.log(
-    "Weir: train, align, distil, serve and use DeepSeek-architecture models.\n\nUsage: weir COMMAND [options]\n",
+    "Weir 堰: train, align, distil, serve and use DeepSeek-architecture models.\n\nUsage: weir COMMAND [options]\n",
   );
   for (const name of names()) console.log(`  ${name.padEnd(11)} ${(await load(name)).summary}`);
-  console.log("\n  weir COMMAND --help explains one command.");
+  console.log("\n  weir COMMAND --help explains one command. 查看单个命令的说明。");
 }
 
 /** What the operating system says about a file, as a person would say it. */
@@ -45,7 +45,8 @@ function messageOf(error: unknown): string {
 
 /** Runs `weir ARGS`; returns the exit code (2 for a mistake in the arguments, 1 for a failure). */
 export async function main(args: string[]): Promise<number> {
-  const [name, ...rest] = args;
+  // `weir help run` is `weir run --help`.
+  const [name, ...rest] = args[0] === "help" && args.length > 1 ? [args[1], "--help"] : args;
   if (name === undefined || name === "help" || name === "--help" || name === "-h") {
     await help();
     return name === undefined ? 2 : 0;

@@ -20,7 +20,7 @@ const prompt = (length: number, stream: number, vocab: number): number[] =>
   Array.from({ length }, (_, i) => (((i + 1) * 2654435761 + stream * 40503) >>> 3) % vocab);
 
 const command: Command = {
-  summary: "measure a model's speed and memory here",
+  summary: "measure a model's speed and memory here / 实测速度与内存",
   usage: `Usage: weir bench MODEL [--prompt 512] [--generate 64] [--context N] [--streams K] [--threads T] [--device D]
                         [--weights T] [--cache T] [--rounds 3] [--json]
 

@@ -42,7 +42,7 @@ function counted(model: ModelSource, progress: Progress): ModelSource {
 }
 
 const command: Command = {
-  summary: "convert a model between Hugging Face directories and GGUF",
+  summary: "convert a model between Hugging Face directories and GGUF / 在 Hugging Face 目录与 GGUF 之间转换",
   usage,
   async run(args) {
     const { values, positionals } = parseArgs({

@@ -9,7 +9,7 @@ import { readRows } from "../../train/rows.ts";
 import { type Command, UsageError } from "../command.ts";
 
 const command: Command = {
-  summary: "check training data",
+  summary: "check training data / 检查训练数据",
   usage: `Usage: weir data check FILE… --model MODEL [--samples N]
        weir data check FILE… --tokenizer DIR --chat-format NAME [--samples N]
 

@@ -7,7 +7,7 @@ import { type Command, UsageError } from "../command.ts";
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
 const command: Command = {
-  summary: "evaluate a model: perplexity, exact match, pass@k",
+  summary: "evaluate a model: perplexity, exact match, pass@k / 评测：困惑度、完全匹配、pass@k",
   usage: `Usage: weir eval MODEL --task perplexity|exact --data FILE [options]
 
 perplexity: of texts, or of the answers in conversations; also in bits per byte.

@@ -56,7 +56,7 @@ function others(checkpoint: Checkpoint, gradients: readonly TensorToWrite[]): Te
 }
 
 const command: Command = {
-  summary: "compute logits, hidden states and gradients for given token ids",
+  summary: "compute logits, hidden states and gradients for given token ids / 计算 logits、隐藏状态与梯度",
   usage: `Usage: weir forward --model MODEL --input IN.safetensors --output OUT.safetensors [--hidden] [--grads DIR] [--device D]
 
 Reads input_ids [B, T] and writes logits [B, T, V], in float32. MODEL is a directory or a GGUF file.

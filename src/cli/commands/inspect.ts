@@ -89,7 +89,7 @@ function listing(config: ModelConfig, kind: string): string {
 }
 
 const command: Command = {
-  summary: "show what a model is: architecture, sizes, tensors, tokenizer",
+  summary: "show what a model is: architecture, sizes, tensors, tokenizer / 查看模型的结构、大小、张量与分词器",
   usage,
   async run(args) {
     const { values, positionals } = parseArgs({

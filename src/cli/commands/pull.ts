@@ -20,7 +20,7 @@ A private model needs the environment variable HF_TOKEN; it is sent to the endpo
 `;
 
 const command: Command = {
-  summary: "download a model from a hub, resumable and checked",
+  summary: "download a model from a hub, resumable and checked / 从模型库下载，可续传并校验",
   usage,
   async run(args) {
     const { values, positionals } = parseArgs({

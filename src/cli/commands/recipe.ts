@@ -28,7 +28,7 @@ function detail({ learn, reinforce }: RecipeReport): string {
 }
 
 const command: Command = {
-  summary: "run a training recipe (r1: the Step Tutor)",
+  summary: "run a training recipe (r1: the Step Tutor) / 运行训练配方（r1：步骤数学助教）",
   usage: `Usage: weir recipe r1 --out DIR [--preset ${Object.keys(SHAPES).join("|")}] [options]
        weir recipe compare RUN[,RUN…] WITH[,WITH…]
 

@@ -8,7 +8,7 @@ import { type Command, UsageError } from "../command.ts";
 import { MODEL_FLAGS, openOptions } from "../model-options.ts";
 
 const command: Command = {
-  summary: "compute the answer of a receipt again, bit for bit",
+  summary: "compute the answer of a receipt again, bit for bit / 凭回执逐位重算一次回答",
   usage: `Usage: weir replay RECEIPT.json --model MODEL [--adapter DIRECTORY] [--device D] [--threads N]
 
 Prints the answer's text. Weights, an adapter or an answer other than the receipt's are an error; another device, which may round

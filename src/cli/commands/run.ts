@@ -73,7 +73,7 @@ async function answerAll(
 }
 
 const command: Command = {
-  summary: "answer one prompt, or a file of prompts in one batch",
+  summary: "answer one prompt, or a file of prompts in one batch / 回答一个问题，或批量回答",
   usage: `Usage: weir run MODEL "PROMPT" [options]
        weir run MODEL --batch IN.jsonl [options] > OUT.jsonl
 

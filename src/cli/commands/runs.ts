@@ -6,7 +6,7 @@ import { reportOf } from "../../train/report.ts";
 import { type Command, UsageError } from "../command.ts";
 
 const command: Command = {
-  summary: "list training runs, draw and compare their curves",
+  summary: "list training runs, draw and compare their curves / 列出训练、绘制并比较曲线",
   usage: `Usage: weir runs [FOLDER…] [--metric NAME] [--svg FILE] [--html FILE]
 
 Lists the runs under each FOLDER (default: runs) with steps done, the last value and the curve of one metric.

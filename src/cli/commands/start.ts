@@ -9,7 +9,7 @@ import { type Command, UsageError } from "../command.ts";
 import { portOf } from "../model-options.ts";
 
 export default {
-  summary: "serve the tutor that ships with Weir, with its chat page / 启动自带的解题导师与网页",
+  summary: "serve the tutor that ships with Weir, with its chat page / 启动自带的数学助教与网页",
   usage: `Usage: weir start [--port N] [--data DIR] [--quiet]
 
 Loads models/tutor under the name 'tutor' and serves API and page on 127.0.0.1, without keys.

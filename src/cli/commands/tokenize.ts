@@ -10,7 +10,7 @@ import type { Tokenizer } from "../../text/tokenizer.ts";
 import { type Command, UsageError } from "../command.ts";
 
 const command: Command = {
-  summary: "turn text into token ids, or ids into text",
+  summary: "turn text into token ids, or ids into text / 文本与词元互转",
   usage: `Usage: weir tokenize --tokenizer PATH [--special] [--decode] < INPUT
 
 Reads text from standard input and prints a JSON array of token ids.

@@ -9,7 +9,7 @@ import { DEFAULT_SPECIALS, tokenizerConfigJson, tokenizerJson, trainByteLevel } 
 import { type Command, UsageError } from "../command.ts";
 
 const command: Command = {
-  summary: "train a vocabulary from text",
+  summary: "train a vocabulary from text / 训练词表",
   usage: `Usage: weir tokenizer train --vocab-size N --out DIR [options] FILE…
 
 Trains a byte-level BPE vocabulary and writes DIR/tokenizer.json and DIR/tokenizer_config.json.

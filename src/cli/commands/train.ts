@@ -24,7 +24,7 @@ function assign(settings: Record<string, unknown>, assignment: string): void {
 }
 
 const command: Command = {
-  summary: "train a model: pretraining, supervised fine-tuning, GRPO",
+  summary: "train a model: pretraining, supervised fine-tuning, GRPO / 训练：预训练、监督微调、GRPO",
   usage: `Usage: weir train CONFIG.yaml [--set NAME=VALUE …]
        weir train pretrain|sft|grpo [--config CONFIG.yaml] --set NAME=VALUE …
 
