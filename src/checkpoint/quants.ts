@@ -32,7 +32,11 @@ const decoders: Record<DType, Decoder> = {
   },
   BF16: (src, from, out, at, blocks) => {
     const bits = new Uint32Array(out.buffer, out.byteOffset + 4 * at, blocks);
-    for (let i = 0; i < blocks; i++) bits[i] = (src[from + 2 * i] << 16) | (src[from + 2 * i + 1] << 24);
+    const begin = src.byteOffset + from;
+    if (begin % 2 === 0) {
+      const words = new Uint16Array(src.buffer, begin, blocks);
+      for (let i = 0; i < blocks; i++) bits[i] = words[i] << 16;
+    } else for (let i = 0; i < blocks; i++) bits[i] = (src[from + 2 * i] << 16) | (src[from + 2 * i + 1] << 24);
   },
   F8_E4M3: table(e4m3),
   F8_E5M2: table(e5m2),

@@ -74,6 +74,7 @@ function storageOf(
   name: string,
   shape: readonly number[],
   weights: "f32" | "q8_0" | "q4_0",
+  large: boolean,
 ): Dtype {
   if (isSensitive(name, shape)) return "f32";
   const stored = storedForm(checkpoint, name, shape)?.dtype;
@@ -85,7 +86,6 @@ function storageOf(
   if (stored && DTYPES[stored].block > 1 && fits(stored, shape)) return `packed:${stored}`;
   if (weights !== "f32" && fits(weights, shape)) return `packed:${weights}`;
   // Sixteen bits halve what decoding reads from memory; what stays in the processor's caches is faster as float32.
-  const large = 4 * countParameters(checkpoint.config).total > LARGE_BYTES;
   return large && stored && FLOATS.includes(stored) ? `packed:${stored}` : "packed:f32";
 }
 
@@ -183,6 +183,7 @@ export class ServedModel {
     const context = round(given.context ?? Math.min(config.maxPositionEmbeddings, 8192));
     const maxSequences = given.maxSequences ?? 64;
     const { weights = "f32" } = given;
+    const large = 4 * countParameters(config).total > LARGE_BYTES;
     const drafts =
       given.draft === true &&
       "checkpoint" in source &&
@@ -198,7 +199,7 @@ export class ServedModel {
       cacheDtype: given.cacheDtype ?? "f32",
       dtypeOf:
         "checkpoint" in source
-          ? (name, shape) => storageOf(source.checkpoint, name, shape, weights)
+          ? (name, shape) => storageOf(source.checkpoint, name, shape, weights, large)
           : (name, shape) => ((given.packed ?? true) && !isSensitive(name, shape) ? "packed:f32" : "f32"),
     };
     const { program, context: model } = buildInference(config, this.options);

@@ -1,5 +1,6 @@
 // From a path to something that answers: checkpoint, tokenizer, chat format and engine. The one loader of the chat command, the
 // server and the evaluation.
+import { createRequire } from "node:module";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import { type ByteSource, MemorySource, type OpenSource, openFile } from "../checkpoint/byte-source.ts";
@@ -14,11 +15,16 @@ import { loadTokenizer } from "../text/load.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { DiskCacheOptions } from "./disk-cache.ts";
 import { GrammarText, PromptLookup } from "./drafters.ts";
-import { compileGrammar } from "./grammar/compile.ts";
 import { LocalEngine } from "./local-engine.ts";
 import { type ModelOptions, ServedModel } from "./model.ts";
 import { MtpDrafter } from "./mtp-drafter.ts";
 import { weightsHash } from "./weights-hash.ts";
+
+type GrammarModule = typeof import("./grammar/compile.ts");
+
+/** Loads the grammars' modules with the first request that has one: most starts do without them. */
+const compileGrammar: GrammarModule["compileGrammar"] = (grammar, tokenizer) =>
+  (createRequire(import.meta.url)("./grammar/compile.ts") as GrammarModule).compileGrammar(grammar, tokenizer);
 
 export interface OpenOptions extends ModelOptions, DeviceOptions {
   /** Requests that may wait. */

@@ -1,7 +1,5 @@
 // Chooses the device: the native kernels, else WebAssembly, else the reference; or the one that WEIR_DEVICE or the caller names.
 import { type Device, TensorError } from "./device.ts";
-import { ReferenceDevice } from "./reference.ts";
-import { WasmDevice } from "./wasm.ts";
 
 export type DeviceName = Device["name"];
 
@@ -40,8 +38,9 @@ async function threadCount(asked: number | undefined): Promise<number> {
 }
 
 async function open(name: DeviceName, threads: number): Promise<Device> {
-  if (name === "reference") return new ReferenceDevice();
-  if (name === "wasm") return WasmDevice.open({ threads });
+  // Only the device that is wanted is loaded: every module costs a start some time.
+  if (name === "reference") return new (await import("./reference.ts")).ReferenceDevice();
+  if (name === "wasm") return (await import("./wasm.ts")).WasmDevice.open({ threads });
   if (typeof process === "undefined" || !process.versions?.node)
     throw new TensorError("no_kernel", "the native kernels need Node");
   const native = "./native.ts"; // a variable: bundlers for the browser must not follow it
