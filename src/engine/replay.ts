@@ -16,10 +16,10 @@ export function requestOfReceipt(receipt: Receipt): GenerateRequest {
 
 const PARTS = { weightsHash: "weights", adapterHash: "adapter", answerHash: "answer" } as const;
 
-/** What of the weights, the adapter and the answer is not the receipt's: a sentence each, none where nothing differs. */
+/** What of the weights, the adapter and the answer is not the receipt's: a line each, none where nothing differs. */
 export function differences(receipt: Receipt, again: Receipt): string[] {
   const short = (hash: unknown): string => (typeof hash === "string" ? `${hash.slice(0, 12)}…` : "none");
   return (Object.keys(PARTS) as (keyof typeof PARTS)[])
     .filter((part) => receipt[part] !== again[part])
-    .map((part) => `the ${PARTS[part]} (${short(again[part])}) is not the receipt's (${short(receipt[part])})`);
+    .map((part) => `other ${PARTS[part]}: ${short(again[part])}, the receipt has ${short(receipt[part])}`);
 }
