@@ -1,12 +1,27 @@
 // Files that appear whole or not at all: written under a temporary name beside their place, flushed, then renamed.
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 
+const SUFFIX = ".partial";
+const DAY_MS = 24 * 3600 * 1000;
 let counter = 0;
 
 /** A name in the same folder that no other writer uses. */
 export function temporaryName(path: string): string {
-  return join(dirname(path), `.${process.pid}-${counter++}-${Date.now().toString(36)}.partial`);
+  return join(dirname(path), `.${process.pid}-${counter++}-${Date.now().toString(36)}${SUFFIX}`);
+}
+
+/** Removes what writers that were killed have left in a folder: temporary files that nobody has touched for a day. */
+export function sweepTemporaries(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    if (!name.endsWith(SUFFIX)) continue;
+    const path = join(folder, name);
+    try {
+      if (Date.now() - statSync(path).mtimeMs > DAY_MS) rmSync(path, { recursive: true, force: true });
+    } catch {
+      // Renamed or removed meanwhile.
+    }
+  }
 }
 
 /** Sequential writing; nothing shows under `path` before `commit`. */

@@ -1,6 +1,16 @@
 // Prefixes on disk: found after a restart with the same bits, never believed when damaged, never more than allowed.
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -98,6 +108,11 @@ test("the directory stays within its bound, the longest unused going first", asy
     assert.equal(readdirSync(directory).length, 5);
     const small = open(directory, 2 * size);
     assert.equal(readdirSync(directory).length, 2, "a smaller bound holds from the start");
+    const [old, fresh] = ["old", "fresh"].map((name) => join(directory, `.${name}.partial`));
+    for (const path of [old, fresh]) writeFileSync(path, "half");
+    utimesSync(old, 0, 0);
+    await open(directory).close();
+    assert.deepEqual([existsSync(old), existsSync(fresh)], [false, true], "what a killed writer left is removed");
     assert.ok(cachedOf(small.generateAll([request(5)])[0]) >= 0);
     await small.close();
   } finally {

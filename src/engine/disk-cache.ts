@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { temporaryName } from "../checkpoint/atomic.ts";
+import { sweepTemporaries, temporaryName } from "../checkpoint/atomic.ts";
 import type { ServedModel } from "./model.ts";
 
 export interface DiskCacheOptions {
@@ -58,6 +58,7 @@ export class DiskCache {
   private scan(): void {
     this.files.clear();
     this.bytes = 0;
+    sweepTemporaries(this.directory);
     const found: { key: string; bytes: number; used: number }[] = [];
     for (const name of readdirSync(this.directory)) {
       if (!name.endsWith(SUFFIX)) continue;

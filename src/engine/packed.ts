@@ -19,7 +19,7 @@ import {
 } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { temporaryName } from "../checkpoint/atomic.ts";
+import { sweepTemporaries, temporaryName } from "../checkpoint/atomic.ts";
 import { MemorySource, openFile } from "../checkpoint/byte-source.ts";
 import type { Checkpoint, Stretch } from "../checkpoint/checkpoint.ts";
 import type { DeviceBuffer } from "../tensor/device.ts";
@@ -34,6 +34,7 @@ const LEAST_BYTES = 256 * 2 ** 20;
 const MOST_BYTES = 32 * 2 ** 30;
 const ALIGNMENT = 4096;
 const MAGIC = "weirpac2";
+const SUFFIX = ".weights";
 /** Length of the table, its SHA-256, the magic word. */
 const TAIL = 48;
 /** Blocks of each tensor that are compared before the file is used. */
@@ -104,12 +105,12 @@ function entriesOf(path: string): Entry[] | undefined {
 /** Removes the files that were not used for longest until `bytes` more fit, and what writers that were stopped have left. */
 function makeRoom(bytes: number): boolean {
   mkdirSync(folder(), { recursive: true });
-  const files = readdirSync(folder()).map((name) => ({ path: join(folder(), name), ...statOf(join(folder(), name)) }));
-  const day = 24 * 3600 * 1000;
-  const kept = files.filter(({ path, mtimeMs }) => {
-    if (!path.endsWith(".partial")) return true;
-    if (Date.now() - mtimeMs > day) rmSync(path, { force: true });
-    return false;
+  sweepTemporaries(folder());
+  const kept = readdirSync(folder()).flatMap((name) => {
+    if (!name.endsWith(SUFFIX)) return [];
+    const path = join(folder(), name);
+    const { size, mtimeMs } = statSync(path);
+    return [{ path, size, mtimeMs }];
   });
   kept.sort((a, b) => a.mtimeMs - b.mtimeMs);
   let held = kept.reduce((sum, { size }) => sum + size, 0);
@@ -121,7 +122,6 @@ function makeRoom(bytes: number): boolean {
   const { bavail, bsize } = statfsSync(folder());
   return held + bytes <= MOST_BYTES && bavail * bsize > 3 * bytes;
 }
-const statOf = (path: string): { size: number; mtimeMs: number } => statSync(path);
 
 /** The packed weights of one model: read from their file where there is one, else written to a new one as they are made. */
 export class PackedWeights {
@@ -143,7 +143,7 @@ export class PackedWeights {
     const least = Number(process.env.WEIR_PACKED_LEAST ?? LEAST_BYTES);
     if (process.env.WEIR_PACKED === "off" || bytes < least) return undefined;
     try {
-      return new PackedWeights(device, join(folder(), `${keyOf(device, checkpoint, tensors)}.weights`), bytes);
+      return new PackedWeights(device, join(folder(), `${keyOf(device, checkpoint, tensors)}${SUFFIX}`), bytes);
     } catch {
       return undefined; // a folder that cannot be written to: weights are packed at every start
     }
