@@ -82,7 +82,8 @@ test("a program imports the package, every public name of it, and runs an engine
     `import * as weir from "weir";
 const engine = await weir.WorkerEngine.open("node_modules/weir/models/tutor");
 let tokens = 0;
-for await (const event of engine.submit({ prompt: [0, 3, 20], maxTokens: 3, ignoreEos: true })) if (event.type === "token") tokens++;
+const grammar = { type: "regex", pattern: "[0-9]{3}" };
+for await (const event of engine.submit({ prompt: [0, 3, 20], maxTokens: 3, grammar })) if (event.type === "token") tokens++;
 await engine.close();
 console.log(JSON.stringify({ tokens, names: Object.keys(weir).sort() }));
 `,
