@@ -1,5 +1,6 @@
 // Waiting and taking turns: positions and estimates, short prompts beside long ones, priorities; and receipts, which answer for all.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { smallTokenizer } from "../text/text.fixture.ts";
 import { GrammarText, PromptLookup } from "./drafters.ts";
@@ -119,6 +120,9 @@ test("a receipt gives the same answer again, whatever was guessed, forced or cac
     const last = again.at(-1);
     assert.ok(last?.type === "usage");
     assert.deepEqual(differences(receipt, last.receipt), []);
+    // Prefixes on disk are kept by it: computed otherwise means another version.
+    const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+    assert.equal(receipt.weir, version);
     const [other] = second.generateAll([{ ...requestOfReceipt(receipt), maxTokens: 3 }]);
     const shorter = other.at(-1);
     assert.ok(shorter?.type === "usage");
