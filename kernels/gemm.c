@@ -109,10 +109,10 @@ static void row_times_panels(int64_t kc, const float *a, int64_t ka, const float
   UNROLL for (int g = 0; g < WIDE; g++) UNROLL for (int v = 0; v < PANEL / VF; v++) vf_store(c + g * PANEL + v * VF, acc[g][v]);
 }
 
-/* R rows of a times G · VF rows of plain weights, transposed in registers: for so few rows that a panel would not pay. c(r, n) of
- * missing weight rows (beyond n) is not written. */
-WEIR_INLINE void few_rows_of(const int dtype, const int R, const int G, const product *g, int64_t r0, int64_t n0, int load) {
-  int64_t at[G * VF], n = g->n - n0, k = 0;
+/* R rows of a times G · VF rows of plain weights, transposed in registers: for so few rows that a panel would not pay. Columns from
+ * n1 on, which are missing or another task's, are neither read nor written. */
+WEIR_INLINE void few_rows_of(const int dtype, const int R, const int G, const product *g, int64_t r0, int64_t n0, int64_t n1, int load) {
+  int64_t at[G * VF], n = n1 - n0, k = 0;
   row_starts(at, G * VF, n0, n, g->ldb, 0);
   vf acc[FEW][4];
   float *c = g->c + r0 * g->ldc + n0;
@@ -144,7 +144,7 @@ WEIR_INLINE void few_rows_of(const int dtype, const int R, const int G, const pr
 static void few_rows_task(const product *g, int64_t r0, int64_t r1, int64_t n0, int64_t n1, int load) {
 #define CASE(TYPE, R, G)                                                                          \
   case R:                                                                                         \
-    for (int64_t n = n0; n < n1; n += G * VF) few_rows_of(TYPE, R, G, g, r0, n, load);            \
+    for (int64_t n = n0; n < n1; n += G * VF) few_rows_of(TYPE, R, G, g, r0, n, n1, load);           \
     break;
 #define CASES(TYPE) \
   switch (r1 - r0) { CASE(TYPE, 1, 4) CASE(TYPE, 2, 2) }
