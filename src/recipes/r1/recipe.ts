@@ -2,7 +2,7 @@
 // goes on where it was killed. How a stage learns, samples or measures is in the files beside.
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { cpus } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { ModelConfig } from "../../checkpoint/config.ts";
 import { countParameters } from "../../checkpoint/tensors.ts";
 import { buildTraining } from "../../model/training.ts";
@@ -352,7 +352,7 @@ export class Recipe {
     }
     if (stage === "more-sft") await this.measureAfter(trainer);
     trainer.free();
-    return { flops: learnt.flops, learnt, ...(stage === "pretrain" && init ? { init } : {}) };
+    return { flops: learnt.flops, learnt, ...(stage === "pretrain" && init ? { init: basename(init) } : {}) };
   }
 
   /** Steps of supervised learning that cost what reinforcement learning did in the run that this one is the control of. */
