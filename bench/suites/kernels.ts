@@ -1,5 +1,5 @@
 // The matrix products beside their peers and limits: float32 beside ONNX Runtime (and @jax-js/jax for WebAssembly), experts beside the
-// dense product of the same work, int8 weights beside the memory's bandwidth and our own float32 product.
+// dense product of the same work, int8 weights beside the memory's bandwidth and our own float32 product, AdamW beside that bandwidth.
 // WEIR_BENCH_PART=f32,wasm,… runs some parts only.
 import type { Device } from "../../src/tensor/device.ts";
 import { DTYPES, type Dtype } from "../../src/tensor/dtype.ts";
@@ -7,6 +7,7 @@ import { NativeDevice, probeMachine } from "../../src/tensor/native.ts";
 import { groupedLinear } from "../../src/tensor/ops/grouped.ts";
 import { linear } from "../../src/tensor/ops/linear.ts";
 import { matmul } from "../../src/tensor/ops/matmul.ts";
+import { adamw } from "../../src/tensor/ops/optimizer.ts";
 import { Program, type Tensor } from "../../src/tensor/program.ts";
 import { WasmDevice } from "../../src/tensor/wasm.ts";
 import { median, peer, type Report } from "../figure.ts";
@@ -387,12 +388,47 @@ async function wasmProducts(report: Report): Promise<void> {
   native.close();
 }
 
+/** One AdamW step over ten million parameters: it reads and writes parameter, gradient (set to zero) and two moments once each. */
+async function optimizerStep(report: Report): Promise<void> {
+  const n = 10_000_000;
+  for (const threads of [1, 2]) {
+    const device = new NativeDevice({ threads });
+    const program = new Program("adamw");
+    const [p, grad, m, v] = ["p", "grad", "m", "v"].map((name) => program.state(name, "f32", [n]));
+    const [rates, scale] = [program.input("rates", "f32", [3]), program.input("scale", "f32", [2])];
+    adamw(p, grad, m, v, rates, scale, { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1 });
+    const states = Object.fromEntries(["p", "grad", "m", "v"].map((name) => [name, device.buffer("f32", [n])]));
+    const executable = device.compile(program, states);
+    (executable.buffer("rates").view() as Float32Array).set([1e-3, 0.1, 0.05]);
+    (executable.buffer("scale").view() as Float32Array).set([1, 1]);
+    const times: number[] = [];
+    const limits: number[] = [];
+    for (let round = 0; round < 6; round++) {
+      times.push(...(await alternate([() => executable.run()], 1, 200)));
+      limits.push(probeMachine(threads, 150).bandwidth);
+    }
+    executable.free();
+    for (const state of Object.values(states)) state.free();
+    device.close();
+    report({
+      suite: "kernels",
+      name: `AdamW, 10M parameters, ${threads} thread(s): its reads alone, as many bytes are written`,
+      value: (16 * n) / median(times) / 1e9,
+      unit: "GB/s",
+      peer: "plain read loop",
+      peerValue: median(limits) / 1e9,
+      need: 0.75,
+    });
+  }
+}
+
 export default async function kernels(report: Report): Promise<void> {
   const parts = {
     f32: floatProducts,
     gradients: gradientProducts,
     grouped: groupedProducts,
     quantized: quantizedProducts,
+    adamw: optimizerStep,
     wasm: wasmProducts,
   };
   const wanted = process.env.WEIR_BENCH_PART?.split(",");

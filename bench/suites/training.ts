@@ -43,7 +43,7 @@ interface Peer {
   together: [measured: number, need: number];
   alone: [measured: number, need: number];
 }
-const PEER = "transformers, two threads, as bench/peers/train.py measured on this kind of machine";
+const PEER = "transformers, two threads, measured on this kind of machine before";
 const PEERS: Record<string, Peer> = {
   S: { training: [6550, 1.8], together: [1184, 12], alone: [141, 25] },
   M: { training: [4670, 1.6], together: [816, 12], alone: [107, 25] },
